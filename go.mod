@@ -1,0 +1,3 @@
+module github.com/holdfast-cache/holdfast
+
+go 1.26
