@@ -13,6 +13,10 @@ type Parser struct {
 	// Debug makes debugtime a command.
 	Debug bool
 
+	// Started says that the first byte of the connection was seen: after that a
+	// byte 0x80 no longer means the binary protocol.
+	Started bool
+
 	skip int // bytes of a refused data block still to come
 }
 

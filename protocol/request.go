@@ -48,6 +48,12 @@ const (
 	OpWatch
 	OpDebugTime
 
+	// OpBinary is the first byte of a connection that speaks the binary
+	// protocol, which is not spoken here. It stands last in its batch; the
+	// answer is AppendBinaryUnknown and the connection ends.
+	OpBinary
+
+	// NumOps is how many operations there are.
 	NumOps
 )
 
