@@ -147,6 +147,8 @@ type ArithResult struct {
 	Value   uint64
 	CAS     uint64
 	Exptime uint32
-	Binary  bool // the item's key was stored as binary
-	Class   uint8
+	// ExptimeBefore is the expiry before SetExptime, 0 for a vivified item.
+	ExptimeBefore uint32
+	Binary        bool // the item's key was stored as binary
+	Class         uint8
 }
