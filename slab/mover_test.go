@@ -1,0 +1,222 @@
+package slab
+
+import "testing"
+
+// run feeds an automover the same seconds again and again and returns what it
+// decided in each.
+func runMover(a *automover, seconds int, full bool, step func(second int, now *sights)) []moveChoice {
+	now := a.before
+	out := make([]moveChoice, 0, seconds)
+	for second := range seconds {
+		step(second, &now)
+		out = append(out, a.decide(&now, full))
+	}
+	return out
+}
+
+func firstMove(moves []moveChoice) (int, moveChoice) {
+	for i, m := range moves {
+		if m.Src != 0 {
+			return i, m
+		}
+	}
+	return -1, moveChoice{}
+}
+
+func TestAutomoveByAge(t *testing.T) {
+	base := func() *sights {
+		var s sights
+		s[3] = classSight{Pages: 10, ChunksPerPage: 100, TailAge: 1000}
+		s[7] = classSight{Pages: 4, ChunksPerPage: 50, TailAge: 100}
+		s[9] = classSight{Pages: 6, ChunksPerPage: 20, TailAge: 500}
+		return &s
+	}
+	for _, tc := range []struct {
+		name  string
+		setup func(*sights)
+		step  func(second int, now *sights)
+		at    int // second of the first move, -1 none
+		want  moveChoice
+	}{
+		{"nobody evicts", nil, func(int, *sights) {}, -1, moveChoice{}},
+		{"the youngest evicts steadily", nil, func(_ int, now *sights) { now[7].Evictions += 5 }, 10, moveChoice{3, 7}},
+		{"it evicts, but is no younger than the ratio", func(s *sights) { s[7].TailAge = 800 },
+			func(_ int, now *sights) { now[7].Evictions += 5 }, -1, moveChoice{}},
+		{"just below the ratio", func(s *sights) { s[7].TailAge = 799 },
+			func(_ int, now *sights) { now[7].Evictions += 5 }, 10, moveChoice{3, 7}},
+		{"the oldest has too few pages", func(s *sights) { s[3].Pages = 2 },
+			func(_ int, now *sights) { now[7].Evictions += 5 }, 10, moveChoice{9, 7}},
+		{"no class has enough pages", func(s *sights) { s[3].Pages, s[9].Pages, s[7].Pages = 2, 2, 2 },
+			func(_ int, now *sights) { now[7].Evictions += 5 }, -1, moveChoice{}},
+		{"evictions stopped before the window filled", nil, func(second int, now *sights) {
+			if second < 9 {
+				now[7].Evictions++
+			}
+		}, -1, moveChoice{}},
+		{"rare evictions of a small share", nil, func(second int, now *sights) {
+			now[3].Evictions += 100 // the old class evicts most
+			if second%4 == 0 {
+				now[7].Evictions++
+			}
+		}, -1, moveChoice{}},
+		{"a burst that is all there is", nil, func(second int, now *sights) {
+			if second >= 8 && second <= 10 {
+				now[7].Evictions += 1000
+			}
+		}, 10, moveChoice{3, 7}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			before := base()
+			if tc.setup != nil {
+				tc.setup(before)
+			}
+			a := newAutomover(10, 0.8, before)
+			// The window must fill with ages before they count in full.
+			at, got := firstMove(runMover(a, 12, true, tc.step))
+			if at != tc.at || got != tc.want {
+				t.Fatalf("move %+v in second %d, want %+v in %d", got, at, tc.want, tc.at)
+			}
+		})
+	}
+}
+
+func TestAutomoveSpare(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		free uint64
+		full bool
+		step func(second int, now *sights)
+		at   int
+	}{
+		{"plenty free", 251, true, nil, 0},
+		{"not quite enough", 250, true, nil, -1},
+		{"the pool has pages yet", 1000, false, nil, -1},
+		{"evicting lately", 1000, true, func(second int, now *sights) {
+			if second == 0 {
+				now[5].Evictions++
+			}
+		}, 10},
+		{"ran out of memory lately", 1000, true, func(second int, now *sights) {
+			if second == 3 {
+				now[5].OutOfMemory++
+			}
+		}, 0},
+		{"got a page lately", 1000, true, func(second int, now *sights) {
+			if second == 0 {
+				now[5].Pages++
+			}
+		}, 10},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var before sights
+			before[5] = classSight{Pages: 10, ChunksPerPage: 100, FreeChunks: tc.free}
+			step := tc.step
+			if step == nil {
+				step = func(int, *sights) {}
+			}
+			at, got := firstMove(runMover(newAutomover(10, 0.8, &before), 14, tc.full, step))
+			want := moveChoice{}
+			if tc.at >= 0 {
+				want.Src = 5
+			}
+			if at != tc.at || got != want {
+				t.Fatalf("move %+v in second %d, want %+v in %d", got, at, want, tc.at)
+			}
+		})
+	}
+}
+
+func TestAutomoveAggressive(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		setup func(before, now *sights)
+		want  moveChoice
+	}{
+		{"quiet", func(_, _ *sights) {}, moveChoice{}},
+		{"one evicts", func(_, now *sights) { now[2].Evictions = 1 }, moveChoice{4, 2}},
+		{"the busier of two", func(_, now *sights) { now[2].Evictions, now[4].Evictions = 5, 9 }, moveChoice{6, 4}},
+		{"old evictions do not count", func(before, now *sights) {
+			before[2].Evictions, now[2].Evictions = 7, 7
+			now[6].Evictions = 1
+		}, moveChoice{4, 6}},
+		{"spare memory goes first", func(_, now *sights) {
+			now[2].Evictions = 1
+			now[6].FreeChunks = 25
+		}, moveChoice{6, 2}},
+		{"nobody can give", func(_, now *sights) {
+			now[2].Evictions = 1
+			now[4].Pages, now[6].Pages = 1, 1
+		}, moveChoice{}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var now sights
+			now[2] = classSight{Pages: 8, ChunksPerPage: 10, TailAge: 5}
+			now[4] = classSight{Pages: 8, ChunksPerPage: 10, TailAge: 50}
+			now[6] = classSight{Pages: 9, ChunksPerPage: 10, TailAge: 20}
+			before := now
+			tc.setup(&before, &now)
+			if got := decideAggressive(&before, &now); got != tc.want {
+				t.Fatalf("got %+v, want %+v", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestCrawlRunNote(t *testing.T) {
+	const now = 10_000
+	var r CrawlRun
+	for _, exptime := range []uint32{0, 0, now, now + 1, now + 59, now + 60, now + 3599, now + 3600, now + 1e6} {
+		r.note(exptime, now)
+	}
+	if r.Seen != 9 || r.NoExpiry != 2 || r.HourPlus != 2 || r.Minutes[0] != 3 || r.Minutes[1] != 1 || r.Minutes[59] != 1 {
+		t.Fatalf("%+v", r)
+	}
+}
+
+func TestCrawlSchedule(t *testing.T) {
+	minutes := func(seen, noExpiry uint64, at map[int]uint64) *CrawlRun {
+		r := &CrawlRun{Seen: seen, NoExpiry: noExpiry}
+		for m, n := range at {
+			r.Minutes[m] = n
+		}
+		return r
+	}
+	for _, tc := range []struct {
+		name           string
+		wait           uint32
+		run            *CrawlRun
+		lowMark, ready uint64
+		wantWait       uint32
+	}{
+		{"empty list waits longer", 0, minutes(0, 0, nil), 1, 0, 60},
+		{"and longer", 600, minutes(0, 0, nil), 1, 0, 660},
+		{"an hour at most", 3600, minutes(0, 0, nil), 1, 0, 3600},
+		{"nothing expires", 120, minutes(1000, 1000, nil), 1, 0, 180},
+		{"much at once: sooner", 120, minutes(1000, 0, map[int]uint64{0: 500}), 11, 500, 60},
+		{"much at once, no wait left", 0, minutes(1000, 0, map[int]uint64{0: 500}), 11, 500, 0},
+		{"much, but later", 60, minutes(1000, 0, map[int]uint64{30: 500}), 11, 500, 120},
+		{"exactly one in a hundred is not enough", 120, minutes(1000, 0, map[int]uint64{0: 11}), 11, 11, 120},
+		{"little, spread out", 120, minutes(1000, 0, map[int]uint64{0: 6, 1: 6}), 11, 12, 60},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := crawlSchedule{wait: tc.wait}
+			lowMark, ready := s.plan(tc.run, 5000)
+			if lowMark != tc.lowMark || ready != tc.ready || s.wait != tc.wantWait || s.next != 5000+tc.wantWait+crawlPause {
+				t.Fatalf("low mark %d, ready %d, wait %d, next %d", lowMark, ready, s.wait, s.next)
+			}
+		})
+	}
+}
+
+func TestCrawlDue(t *testing.T) {
+	var s crawlSchedule
+	if !s.due(100) {
+		t.Fatal("a new list is not due")
+	}
+	if s.due(100) || s.due(104) {
+		t.Fatal("due again within the pause")
+	}
+	if !s.due(105) {
+		t.Fatal("not due after the pause")
+	}
+}
