@@ -6,6 +6,7 @@ type Error struct {
 	Text string
 }
 
+// Error is the reply line.
 func (e *Error) Error() string { return e.Text }
 
 // The replies to a request that cannot be understood.
@@ -22,6 +23,8 @@ var (
 	ErrBadToken       = &Error{"CLIENT_ERROR bad token in command line format"}
 	ErrOpaqueTooLong  = &Error{"CLIENT_ERROR opaque token too long"}
 	ErrBadBase64      = &Error{"CLIENT_ERROR error decoding key"}
+	ErrBadInitial     = &Error{"CLIENT_ERROR invalid numeric initial value"}
+	ErrBadMetaDelta   = &Error{"CLIENT_ERROR invalid numeric delta value"}
 	ErrBadSetMode     = &Error{"CLIENT_ERROR invalid mode for ms M token"}
 	ErrBadArithMode   = &Error{"CLIENT_ERROR invalid mode for ma M token"}
 	ErrUnauthorized   = &Error{"CLIENT_ERROR unauthenticated"}
