@@ -1,0 +1,64 @@
+// Package integration runs Holdfast as its users do: a process on a socket.
+//
+//	testdata/wire/*.txt ─▶ ParseTranscript ─▶ Player ─▶ socket ─▶ holdfast, memcached
+//	testdata/clients/*  ─▶ real client libraries ─────▶ socket ─▶ holdfast
+//
+// # Dialogues
+//
+// A transcript file holds named dialogues: what a client sends and what the
+// server must answer, to the byte. Every dialogue that is not marked otherwise
+// is also played on a real memcached, so the files are facts, not opinions.
+//
+//	== a value comes back with its flags
+//	needs: 1.6.45
+//
+//	# A remark.
+//	> set a 7 0 5
+//	> hello
+//	< STORED
+//	> gets a
+//	<~ VALUE a 7 5 (?P<cas>\d+)
+//	< hello
+//	< END
+//	> cas a 0 0 1 ${cas}
+//	> x
+//	< STORED
+//
+// Steps, each may begin with "@2" to name another connection (1 if absent),
+// and before that with "holdfast" or "memcached" to be for that server only:
+//
+//	> text        send text and CRLF
+//	>> text       send text with Go's escapes (\r \n \x00) and nothing added
+//	< text        expect the line text and CRLF
+//	<< text       expect exactly these bytes, with Go's escapes
+//	<~ regexp     expect a line, ended by CRLF, that the regexp matches whole;
+//	              its named groups become variables
+//	<<~ regexp    the same, but the line's end is part of what is matched
+//	<* regexp     pass over lines until one matches; END must not pass unmatched
+//	<? regexp     adjacent lines of this kind may arrive in any order
+//	no reply      nothing is answered: a following mn is answered at once
+//	close         the server closes the connection, with nothing left to read
+//	hang up       close the connection from here
+//	half close    stop sending, keep reading
+//	poll text     send text until the next step, a "<* regexp", is met
+//	clock +N      move the server's clock N seconds (dialogues marked clock)
+//
+// ${name} stands for a variable, ${name+N} and ${name-N} for a number near it,
+// ${text*N} for text repeated N times. ${now} is the server's own unix time.
+//
+// Marks stand between a dialogue's name and its first blank line:
+//
+//	options: -m 2 -M    server options; dialogues with the same share a server
+//	needs: 1.6.45       the oldest memcached that is known to answer so
+//	differs: reason     Holdfast means to answer differently; unless there are
+//	                    memcached steps the dialogue is not played on memcached
+//	fresh               needs a server that nobody has used
+//	clock               plays with the server's clock, which stands still
+//	whole               what is asked for depends on arriving in one piece
+//	tcp                 looks at addresses
+//
+// After the last step every connection still open must answer mn with MN: a
+// reply too many or too few does not go unnoticed.
+//
+// Non-goals: load, speed and anything that needs a look inside the server.
+package integration
