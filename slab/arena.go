@@ -1,0 +1,38 @@
+package slab
+
+import "unsafe"
+
+// region is reserved memory that the garbage collector never looks at. Its
+// bytes are zero until written. Only the files arena*.go and item.go turn
+// offsets into pointers.
+type region struct {
+	base unsafe.Pointer
+	size uint64
+	keep []uint64 // the backing of a region on the Go heap, else nil
+}
+
+// at returns the address of the byte at off. Callers stay below size.
+func (r *region) at(off uint64) unsafe.Pointer {
+	return unsafe.Add(r.base, off)
+}
+
+// bytes returns n bytes from off.
+func (r *region) bytes(off, n uint64) []byte {
+	return unsafe.Slice((*byte)(unsafe.Add(r.base, off)), n)
+}
+
+// header returns the chunk that ref names as an item header. Any ref is safe
+// to read: the whole space of refs is mapped, or the ref came from the store.
+func (s *Store) header(ref uint32) *header {
+	return (*header)(unsafe.Add(s.arena.base, uint64(ref)<<s.shift))
+}
+
+// part returns the chunk that ref names as a piece of a long value.
+func (s *Store) part(ref uint32) *part {
+	return (*part)(unsafe.Add(s.arena.base, uint64(ref)<<s.shift))
+}
+
+// bucket returns the bucket with this number.
+func (x *index) bucket(n uint32) *bucket {
+	return (*bucket)(unsafe.Add(x.mem.base, uint64(n)*bucketBytes))
+}
