@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"sync"
 	"sync/atomic"
+
+	"github.com/holdfast-cache/holdfast/protocol"
 )
 
 // Bounds of the prefix counts.
@@ -103,13 +105,13 @@ func (d *detail) appendDump(b []byte) []byte {
 		p := d.mu.prefixes[name]
 		b = append(b, "PREFIX "...)
 		b = append(b, name...)
-		b = appendUint(append(b, " get "...), p.gets)
-		b = appendUint(append(b, " hit "...), p.hits)
-		b = appendUint(append(b, " set "...), p.sets)
-		b = appendUint(append(b, " del "...), p.deletes)
-		b = append(b, "\r\n"...)
+		b = protocol.AppendUint(append(b, " get "...), p.gets)
+		b = protocol.AppendUint(append(b, " hit "...), p.hits)
+		b = protocol.AppendUint(append(b, " set "...), p.sets)
+		b = protocol.AppendUint(append(b, " del "...), p.deletes)
+		b = append(b, protocol.CRLF...)
 	}
-	return append(b, "END\r\n"...)
+	return append(b, protocol.ReplyEnd...)
 }
 
 // reset forgets all prefixes.
