@@ -190,7 +190,7 @@ func (p *Parser) unended(rest []byte, b *Batch) (n int, ok bool) {
 func (p *Parser) dropLine(op Op, err *Error, rest []byte, b *Batch) (n int, ok bool) {
 	b.pushError(op, err, false)
 	p.drop = true
-	return len(rest), true
+	return len(rest), false
 }
 
 // resumeGet delivers the next piece of a get.
@@ -238,7 +238,7 @@ func (p *Parser) keysOf(g getLine, text []byte, at, lineLen int, b *Batch) (n in
 			return lineLen, true
 		}
 		p.drop = true
-		return len(text), true
+		return len(text), false
 	}
 	r := b.slot(g.op)
 	k := len(b.Keys)
