@@ -1,0 +1,250 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/holdfast-cache/holdfast/server"
+	"github.com/holdfast-cache/holdfast/slab"
+	"github.com/rs/zerolog"
+)
+
+// serveCommand reads the options of a server and runs it.
+func serveCommand(name string, args []string, asMemcached bool, stdout, stderr io.Writer) error {
+	o := newOptions(name, asMemcached)
+	operands, err := parseOptions(flagTable, args, o)
+	if err != nil && !errors.Is(err, errStop) {
+		return err
+	}
+	switch {
+	case o.showHelp:
+		printUsage(stdout, o)
+		return nil
+	case o.license:
+		printLicense(stdout)
+		return nil
+	case o.showVersion:
+		printVersion(stdout, o)
+		return nil
+	}
+	if len(operands) > 0 {
+		// memcached passes over them in silence; here that would hide a typing mistake.
+		if !asMemcached {
+			return fail(exitUsage, "unexpected argument %q: options begin with -; run 'holdfast serve -h' for the list", operands[0])
+		}
+		o.warn("ignored on the command line: " + strings.Join(operands, " "))
+	}
+	if err := o.finish(); err != nil {
+		return err
+	}
+	if o.daemon && !isDaemon() {
+		return startDaemon(os.Args, stderr)
+	}
+	return serve(o, stderr)
+}
+
+// serve runs a server until a signal or a client ends it.
+func serve(o *options, stderr io.Writer) error {
+	if err := prepareProcess(o); err != nil {
+		return err
+	}
+	log := newLogger(stderr)
+	o.server.DebugClock = os.Getenv("HOLDFAST_DEBUG_CLOCK") == "1"
+
+	store, err := slab.New(o.slab)
+	if err != nil {
+		return storeFailure(err)
+	}
+	defer func() { _ = store.Close() }()
+	zerolog.SetGlobalLevel(zerolog.Disabled) // a bad password file is an exit code here, not a log line
+	node := server.NewNode(&o.server, store, log)
+	defer node.Close()
+	if err := node.ReloadAuth(); err != nil {
+		return fail(exitFailure, "-Y: %v", err)
+	}
+	zerolog.SetGlobalLevel(zerolog.InfoLevel) // the start-up lines show at every -v
+	lns, err := openListeners(o)
+	if err != nil {
+		return err
+	}
+	srv, err := server.New(&o.server, node, log)
+	if err != nil {
+		closeAll(lns)
+		return fail(exitFailure, "%v", err)
+	}
+	if o.lockMemory {
+		if err := lockMemory(); err != nil {
+			log.Warn().Err(err).Msg("-k: memory could not be locked; raise the limit (ulimit -l)")
+		}
+	}
+	removePid := announce(o, log, lns)
+	defer removePid()
+	if o.server.Verbosity >= 2 {
+		logClasses(log, store)
+	}
+	if o.daemon {
+		if err := daemonReady(o.server.Verbosity > 0, o.coreDumps); err != nil {
+			closeAll(lns)
+			return fail(exitFailure, "-d: %v", err)
+		}
+	}
+	zerolog.SetGlobalLevel(logLevel(o.server.Verbosity))
+	ctx, stop := handleSignals(srv, node, log)
+	defer stop()
+	if err := srv.Serve(ctx, lns...); err != nil && !errors.Is(err, context.Canceled) {
+		return fail(exitFailure, "%v", err)
+	}
+	log.Info().Msg("stopped")
+	return nil
+}
+
+// prepareProcess sets limits and checks what root may do, before anything opens.
+func prepareProcess(o *options) error {
+	if o.coreDumps {
+		if err := raiseCoreLimit(); err != nil {
+			return err
+		}
+	}
+	if err := raiseFileLimit(o.server.MaxConns, o.server.Threads); err != nil {
+		return err
+	}
+	if os.Geteuid() == 0 && o.user == "" {
+		if o.asMemcached {
+			return fail(exitUsage, "must add '-u root' to start as root")
+		}
+		o.warn("running as root: add -u <user> to run as someone with fewer rights")
+	}
+	if o.user != "" && os.Geteuid() == 0 {
+		if _, _, err := lookupUser(o.user); err != nil {
+			return fail(exitNoUser, "-u %s: there is no such user", printable(o.user))
+		}
+	}
+	tuneRuntime(o.server.Threads, o.server.MaxConns)
+	signal.Ignore(syscall.SIGPIPE) // a log reader that goes away must not end the server
+	return nil
+}
+
+// openListeners opens TCP first, then gives up root, then opens the Unix
+// socket: low ports need root, and the socket file belongs to the user.
+func openListeners(o *options) ([]net.Listener, error) {
+	eps, err := o.endpoints()
+	if err != nil {
+		return nil, err
+	}
+	lns, err := listenTCP(&o.server, eps)
+	if err != nil {
+		return nil, err
+	}
+	if err := becomeUser(o.user); err != nil {
+		closeAll(lns)
+		return nil, err
+	}
+	if o.server.UnixSocket != "" {
+		ln, err := listenUnix(&o.server)
+		if err != nil {
+			closeAll(lns)
+			return nil, err
+		}
+		lns = append(lns, ln)
+	}
+	return lns, nil
+}
+
+// announce writes the port and pid files and the start-up line. The returned
+// function removes the pid file if that is the daemon's duty.
+func announce(o *options, log zerolog.Logger, lns []net.Listener) (removePid func()) {
+	if err := writePortFile(os.Getenv("MEMCACHED_PORT_FILENAME"), lns); err != nil {
+		log.Warn().Err(err).Msg("the file named by MEMCACHED_PORT_FILENAME could not be written")
+	}
+	removePid = func() {}
+	if o.pidFile != "" {
+		path, warning, err := writePidFile(o.pidFile)
+		if err != nil {
+			log.Warn().Err(err).Msg("the pid file could not be written")
+		} else if o.daemon {
+			removePid = func() { _ = os.Remove(path) }
+		}
+		if warning != "" {
+			log.Warn().Msg(warning)
+		}
+	}
+	for _, text := range o.warnings {
+		log.Warn().Msg(text)
+	}
+	addrs := make([]string, len(lns))
+	for i, ln := range lns {
+		addrs[i] = ln.Addr().String()
+	}
+	event := log.Info().Str("version", server.Version).Int("pid", os.Getpid()).
+		Int64("memory_mb", o.memoryMB).Int("threads", o.server.Threads).Strs("listen", addrs)
+	switch {
+	case len(lns) == 0:
+		log.Warn().Msg("there is nothing to listen on: -p is 0 and there is no -s")
+		event.Msg("started")
+	case o.listenGiven || o.server.UnixSocket != "":
+		event.Msg("listening")
+	case o.asMemcached:
+		log.Warn().Msg("listening on all addresses, as memcached does by default: anyone who can reach this port can use the cache; restrict it with -l 127.0.0.1")
+		event.Msg("listening")
+	default:
+		event.Msg("listening on this machine only; open it to others with -l 0.0.0.0 or -l '*'")
+	}
+	return removePid
+}
+
+// logClasses shows the item classes, as memcached does at -vv.
+func logClasses(log zerolog.Logger, store *slab.Store) {
+	for id, size := range store.ClassSizes() {
+		if size > 0 {
+			log.Info().Int("class", id).Int("chunk_size", size).Msg("slab class")
+		}
+	}
+}
+
+// storeFailure tells a setting that cannot be from memory that cannot be had.
+func storeFailure(err error) error {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return fail(exitOS, "cannot get the memory: %v; lower -m", err)
+	}
+	return fail(exitUsage, "%s", strings.TrimPrefix(err.Error(), "slab: "))
+}
+
+// handleSignals ends the returned context on TERM and INT, asks srv for a
+// graceful end on USR1 and has node read the password file again on HUP.
+func handleSignals(srv *server.Server, node *server.Node, log zerolog.Logger) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1, syscall.SIGHUP)
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case sig := <-signals:
+				switch sig {
+				case syscall.SIGHUP:
+					if err := node.ReloadAuth(); err != nil {
+						log.Error().Err(err).Msg("the password file was not taken; the old one stays")
+					}
+				case syscall.SIGUSR1:
+					log.Info().Msg("gracefully stopping")
+					srv.RequestShutdown(true)
+				default:
+					log.Info().Str("signal", sig.String()).Msg("stopping")
+					cancel()
+				}
+			}
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		cancel()
+	}
+}
