@@ -37,7 +37,7 @@ func (p *Player) Play(d *Dialogue) error {
 	for i := 0; i < len(d.Steps); {
 		n, err := s.play(d.Steps[i:])
 		if err != nil {
-			return fmt.Errorf("%s:%d: in %q: %w\nconversation so far:\n%s", d.File, d.Steps[i].Line, d.Name, err, s.log.String())
+			return fmt.Errorf("%s:%d: in %q: %w\nconversation so far:\n%s", d.File, d.Steps[i].Line, d.Name, err, strings.Join(s.log, ""))
 		}
 		i += n
 	}
@@ -46,7 +46,7 @@ func (p *Player) Play(d *Dialogue) error {
 	}
 	for n, c := range s.conns {
 		if err := s.sentinel(c); err != nil {
-			return fmt.Errorf("%s: connection %d after the last step: %w\nconversation:\n%s", d, n, err, s.log.String())
+			return fmt.Errorf("%s: connection %d after the last step: %w\nconversation so far:\n%s", d, n, err, strings.Join(s.log, ""))
 		}
 	}
 	return nil
@@ -60,7 +60,7 @@ type scene struct {
 	conns map[int]*peer
 	out   []byte // sent by steps but not yet written, to conn to
 	to    *peer
-	log   strings.Builder
+	log   []string
 }
 
 // peer is one connection of a scene.
@@ -333,12 +333,7 @@ func (s *scene) poll(c *peer, st, until Step) error {
 			}
 			last = append(last, line)
 			met = met || s.matches(re, line)
-			more = strings.HasPrefix(line, "STAT ") || strings.HasPrefix(line, "VALUE ")
-			if strings.HasPrefix(line, "VALUE ") {
-				if _, err := s.readLine(c, until); err != nil {
-					return err
-				}
-			}
+			more = strings.HasPrefix(line, "STAT ") || strings.HasPrefix(line, "ITEM ")
 		}
 		if met {
 			return nil
@@ -452,11 +447,15 @@ func (s *scene) moveClock(text string) error {
 	return s.expect(c, Step{Kind: Expect, Text: "OK"})
 }
 
+// logLines is how much of a conversation a failure shows.
+const logLines = 24
+
 // note adds to the log that a failure prints.
 func (s *scene) note(c *peer, arrow, text string) {
-	if s.log.Len() < 8<<10 {
-		fmt.Fprintf(&s.log, "  @%d%s %s\n", c.n, arrow, quote(text))
+	if len(s.log) == logLines {
+		s.log = append(s.log[:0], s.log[1:]...)
 	}
+	s.log = append(s.log, fmt.Sprintf("  @%d%s %s\n", c.n, arrow, quote(text)))
 }
 
 // hangUpAll closes what is still open.
