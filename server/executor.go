@@ -16,7 +16,8 @@ type Handler interface {
 type Executor interface {
 	// Execute carries out the requests of b in order and appends their replies
 	// to s.Out. A request that may end in s.Stream or s.Close is always the
-	// last of its batch: the parser sees to that.
+	// last of its batch: the parser sees to that. A Streaming request is not in
+	// b, it comes by BeginValue. After an OpClose the session closes by itself.
 	Execute(s *Session, b *protocol.Batch)
 	// BeginValue starts a storage request whose value is not in the buffer
 	// (Request.Streaming). A nil Sink means that the reply has been given and the value is to be skipped.
@@ -28,7 +29,8 @@ type Executor interface {
 type Sink interface {
 	// Span is memory for the next bytes of the value, at least one byte while
 	// the value is not complete; nil when no memory can be had, after which the
-	// session skips the rest of the value and calls Finish(false).
+	// session skips the rest of the value and calls Finish(false). Several calls
+	// in a row without Advance return the same memory.
 	Span() []byte
 	// Advance says that the first n bytes of the last Span are filled.
 	Advance(n int)
@@ -44,8 +46,18 @@ type Sink interface {
 type Producer interface {
 	// Produce appends what is ready to s.Out, about 64 KiB at most, and says how it goes on.
 	Produce(s *Session) Progress
-	// Abort is called if the connection ends before Produce returned ProducerDone.
+	// Abort is called if the connection ends before Produce returned
+	// ProducerDone or ProducerClose.
 	Abort()
+}
+
+// InputEnder is what a Producer may also be. A client that ends its side of the
+// connection still gets all replies, so the session waits for a Producer that
+// waits; one whose EndsWithInput is true (a watch) has no more to say to such a client.
+type InputEnder interface {
+	// EndsWithInput says that the connection is to be closed, and the Producer
+	// aborted, once the client has ended its side.
+	EndsWithInput() bool
 }
 
 // Progress says what a Producer wants next.
@@ -56,7 +68,8 @@ const (
 	ProducerDone Progress = iota
 	// ProducerMore asks to be called again when the output has drained.
 	ProducerMore
-	// ProducerWait asks to be called again after Session.Wake.
+	// ProducerWait asks to be called again after Session.Wake. A Wake that came
+	// since the last Produce counts.
 	ProducerWait
 	// ProducerClose ends the stream and, after the output is written, the connection.
 	ProducerClose
