@@ -223,6 +223,18 @@ func (h *header) ownCAS(state uint32) *uint64 {
 	return (*uint64)(unsafe.Add(unsafe.Pointer(h), at))
 }
 
+// ownCASValue returns the explicit CAS, 0 if there is none.
+func (h *header) ownCASValue(state uint32) uint64 {
+	if state&factCAS == 0 {
+		return 0
+	}
+	return atomic.LoadUint64(h.ownCAS(state))
+}
+
+// setOwnCAS changes the explicit CAS of an item that has room for one; 0 means
+// that ver is shown.
+func (h *header) setOwnCAS(state uint32, cas uint64) { atomic.StoreUint64(h.ownCAS(state), cas) }
+
 // cas returns the compare value that clients see: the explicit one, or ver.
 func (h *header) cas(state uint32) uint64 {
 	if state&factCAS != 0 {
@@ -264,6 +276,7 @@ type spec struct {
 	exptime  uint32
 	cas      uint64 // explicit CAS, 0 for none
 	valueLen int
+	needExp  bool // make room for an exptime even if it is 0
 }
 
 // settle derives the facts from the fields.
@@ -277,7 +290,7 @@ func (p *spec) settle() {
 	if p.cas != 0 {
 		p.facts |= factCAS
 	}
-	if p.exptime != 0 {
+	if p.exptime != 0 || p.needExp {
 		p.facts |= factExp
 	}
 	if p.flags != 0 {
@@ -323,4 +336,9 @@ func (h *header) itemBytes() uint64 {
 		n += uint64(l.total) + uint64(l.parts)*partHeaderBytes
 	}
 	return n
+}
+
+// body returns what follows the fixed part of an item whose first n bytes are used.
+func (h *header) body(n int) []byte {
+	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(h), headerBytes)), n-headerBytes)
 }

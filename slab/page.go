@@ -1,6 +1,9 @@
 package slab
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // pageState says who has a page.
 type pageState uint8
@@ -34,6 +37,7 @@ type pool struct {
 		high       uint32 // highest page ever given out
 		given      uint32 // pages that belong to classes
 		indexBytes int64  // memory of the index
+		reserved   int64  // set aside for a starved index: no page is given out of it
 	}
 }
 
@@ -57,6 +61,7 @@ func (s *Store) chargeIndexLocked(n int64) bool {
 		return false
 	}
 	s.pool.mu.indexBytes += n
+	s.pool.mu.reserved = max(s.pool.mu.reserved-n, 0)
 	return true
 }
 
@@ -65,7 +70,7 @@ func (s *Store) takePage() uint32 {
 	p := &s.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if s.usedBytesLocked()+int64(s.cfg.PageBytes) > s.limit.Load() {
+	if s.usedBytesLocked()+p.mu.reserved+int64(s.cfg.PageBytes) > s.limit.Load() {
 		return 0
 	}
 	n := p.mu.free
@@ -102,6 +107,7 @@ func (s *Store) givePage(n uint32) {
 func (s *Store) assignLocked(c *class, n uint32) {
 	s.pages[n] = page{class: c.id, state: pageAssigned}
 	c.npages++
+	c.own = append(c.own, n)
 	s.linkPageLocked(c, n)
 }
 
@@ -130,6 +136,10 @@ func (s *Store) removePageLocked(c *class, n uint32) {
 	pg := &s.pages[n]
 	pg.class, pg.state = 0, pageUnused
 	c.npages--
+	at := slices.Index(c.own, n)
+	last := len(c.own) - 1
+	c.own[at] = c.own[last]
+	c.own = c.own[:last]
 }
 
 // hasRoom reports whether a page has a chunk that is not given out.

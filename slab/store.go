@@ -23,11 +23,10 @@ type Store struct {
 	seed  uint64
 	table *classTable
 
-	// now is the store's clock; ver numbers every change (see I4), flushVer
-	// and flushTime kill items without visiting them (see dead).
+	// now is the store's clock; flushVer and flushTime kill items without
+	// visiting them (see dead).
 	now       atomic.Uint32
 	flushTime atomic.Uint32
-	ver       atomic.Uint64
 	flushVer  atomic.Uint64
 
 	arena      region
@@ -41,8 +40,17 @@ type Store struct {
 	pool       pool
 	limit      atomic.Int64 // bytes; changed under pool.mu
 
+	// ver numbers every change (see I4). Every store writes it, so it has a
+	// cache line to itself.
+	_   [64]byte
+	ver atomic.Uint64
+	_   [64]byte
+
 	observer atomic.Pointer[func(Event)]
-	pendings sync.Pool
+	// pageWanted is the class that evicted last, when every eviction shall move
+	// a page (Automove 2); 0 if none has since it was last looked at.
+	pageWanted atomic.Uint32
+	pendings   sync.Pool
 	// pendingChunks counts chunks held by Pendings.
 	pendingChunks atomic.Int64
 
@@ -65,9 +73,10 @@ type class struct {
 	perPage uint32 // chunks in a page
 
 	// Guarded by mu from here on.
-	avail  uint32 // pages with a chunk to give, linked by page.next; 0 none
-	npages uint32 // pages that belong to the class, draining ones included
-	used   uint64 // chunks given out
+	avail  uint32   // pages with a chunk to give, linked by page.next; 0 none
+	npages uint32   // pages that belong to the class, draining ones included
+	own    []uint32 // their numbers
+	used   uint64   // chunks given out
 	lists  [lruCount]list
 	counts classCounts
 	_      [64]byte
