@@ -8,7 +8,7 @@ const metaWordsMax = 20
 
 // meta parses mg, ms, md, ma and me. As with storage, an ms whose error comes
 // to light before the length of its data block leaves the block in the stream.
-func (p *Parser) meta(op Op, l line, b *Batch) (n int, ok bool) {
+func (p *Parser) meta(op Op, l *line, b *Batch) (n int, ok bool) {
 	key, i := keyWord(l.text, l.at)
 	before := 2
 	var length int32
@@ -22,7 +22,7 @@ func (p *Parser) meta(op Op, l line, b *Batch) (n int, ok bool) {
 	}
 	var flags []span
 	if ok {
-		flags, ok = p.splitFlags(l.text, i, wordsMax-before)
+		flags, ok = b.splitFlags(l.text, i, wordsMax-before)
 	}
 	if !ok {
 		b.pushError(op, ErrBadFormat, false)
@@ -42,7 +42,7 @@ func (p *Parser) meta(op Op, l line, b *Batch) (n int, ok bool) {
 
 // splitFlags finds at most limit words of text from i on. Not ok means that one
 // of them cannot be a flag at all.
-func (p *Parser) splitFlags(text []byte, i, limit int) (flags []span, ok bool) {
+func (b *Batch) splitFlags(text []byte, i, limit int) (flags []span, ok bool) {
 	n := 0
 	for n < limit {
 		for i < len(text) && text[i] == ' ' {
@@ -58,10 +58,10 @@ func (p *Parser) splitFlags(text []byte, i, limit int) (flags []span, ok bool) {
 		for i < len(text) && text[i] != ' ' {
 			i++
 		}
-		p.words[n] = span{from, i}
+		b.words[n] = span{from, i}
 		n++
 	}
-	return p.words[:n], true
+	return b.words[:n], true
 }
 
 // reset empties m for a command whose key stands as keyText on the line.

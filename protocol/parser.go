@@ -18,11 +18,10 @@ type Parser struct {
 	// byte 0x80 no longer means the binary protocol.
 	Started bool
 
-	drop  bool    // the rest of the line is thrown away
-	get   getLine // the get whose line has not ended, if its op is set
-	skip  int     // bytes of a refused data block still to come
-	need  int
-	words [wordsMax]span // the flags of the meta command being parsed
+	drop bool    // the rest of the line is thrown away
+	get  getLine // the get whose line has not ended, if its op is set
+	skip int     // bytes of a refused data block still to come
+	need int
 }
 
 // getLine is what must be kept of a get command between its pieces.
@@ -32,7 +31,8 @@ type getLine struct {
 	exptime   int64
 }
 
-// line is a command line in the buffer.
+// line is a command line in the buffer. It is handed on by address: its eight
+// words do not fit into registers.
 type line struct {
 	rest []byte // the buffer from the first byte of the line
 	text []byte // the line without its end
@@ -113,21 +113,23 @@ func (p *Parser) next(rest []byte, b *Batch) (n int, ok bool) {
 	if end < 0 {
 		return p.unended(rest, b)
 	}
-	l := line{rest: rest, text: rest[:end], n: end + 1}
+	text := rest[:end]
 	if end > 0 && rest[end-1] == '\r' {
-		l.text = rest[:end-1]
+		text = rest[:end-1]
 	}
-	if l.n < lineLenMin {
+	if end+1 < lineLenMin {
 		b.pushError(OpNone, ErrBadFormat, false)
-		return l.n, true
+		return end + 1, true
 	}
-	if len(l.text) > 4 && string(l.text[:4]) == "get " {
-		return p.keysOf(getLine{op: OpGet}, l.text, 4, l.n, b)
+	if len(text) > 4 && string(text[:4]) == "get " {
+		return p.keysOf(getLine{op: OpGet}, text, 4, end+1, b)
 	}
-	for l.at < len(l.text) && l.text[l.at] != ' ' {
-		l.at++
+	at := 0
+	for at < len(text) && text[at] != ' ' {
+		at++
 	}
-	op := verb(l.text[:l.at])
+	op := verb(text[:at])
+	l := &line{rest: rest, text: text, n: end + 1, at: at}
 	switch shapes[op] {
 	case shapeGet:
 		return p.keysOf(getLine{op: op}, l.text, l.at, l.n, b)
@@ -288,7 +290,7 @@ func (b *Batch) collect(text []byte, at int, whole bool) (count, next int, err *
 
 // block gives the storage request r, the slot, its data block, which follows
 // the line. A request that has failed has its block skipped.
-func (p *Parser) block(r *Request, l line, size int, b *Batch) (n int, ok bool) {
+func (p *Parser) block(r *Request, l *line, size int, b *Batch) (n int, ok bool) {
 	r.ValueLen = size
 	end := l.n + size
 	if r.Op == OpError {

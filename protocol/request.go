@@ -86,7 +86,9 @@ type Request struct {
 	// More says that further pieces of the same multi-key get follow: the reply
 	// must not end with END yet.
 	More bool
-	// Continued marks a piece that is not the first of its get.
+	// Continued marks a piece that is not the first of its get. The last piece
+	// may have no keys at all. On an OpError it says that the get has failed
+	// after pieces of it were delivered.
 	Continued bool
 	// Streaming says that the data block is not in the buffer: the session must
 	// feed ValueLen bytes and the line end to a Sink.
@@ -97,7 +99,7 @@ type Request struct {
 	// For a streaming request it is nil.
 	Err *Error
 	// FailedOp is, for OpError, the command that failed, where it was known.
-	// (A meta set deletes the old value when it fails, a classic set too.)
+	// Keys holds its key then, where that could be read.
 	FailedOp Op
 	// Keys are the keys of the request: one, or for the get family up to
 	// BatchKeysMax. Base64 keys are decoded.
@@ -113,7 +115,8 @@ type Request struct {
 	Delta uint64
 	// ValueLen is the length of the data block in bytes.
 	ValueLen int
-	// Value is the data block without its line end; nil when Streaming.
+	// Value is the data block without its line end; nil when Streaming. For
+	// OpBinary it is the header of the packet.
 	Value []byte
 	// Args are the words after the command's name, of commands that take words
 	// (flush_all, stats, lru, …), at most ArgsMax. A last word "noreply" is
@@ -132,7 +135,8 @@ type Meta struct {
 	// Order holds the flag letters in the order of the request, N of them.
 	Order [MetaFlagsMax]byte
 	N     uint8
-	// Mode is the first character of M's argument, 0 if there was no M.
+	// Mode is the first character of M's argument, 0 if there was no M. For ms
+	// and ma it is one that they know.
 	Mode byte
 	// Binary says that the key came as base64 (flag b).
 	Binary bool
@@ -173,4 +177,5 @@ type Batch struct {
 	nargs    int
 	scratch  [BatchKeysMax * KeyLenMax]byte
 	nscratch int
+	words    [wordsMax]span // the flags of the meta command being parsed
 }

@@ -190,7 +190,7 @@ func silent(text []byte, i, count int, w []byte) bool {
 }
 
 // gat parses gat and gats.
-func (p *Parser) gat(op Op, l line, b *Batch) (n int, ok bool) {
+func (p *Parser) gat(op Op, l *line, b *Batch) (n int, ok bool) {
 	exptime, at := word(l.text, l.at)
 	if key, _ := word(l.text, at); len(key) == 0 {
 		b.pushError(op, ErrBadFormat, false)
@@ -204,44 +204,91 @@ func (p *Parser) gat(op Op, l line, b *Batch) (n int, ok bool) {
 	return p.keysOf(getLine{op: op, exptime: int64(v)}, l.text, at, l.n, b)
 }
 
+// storageNumbers are the numbers of a storage line.
+type storageNumbers struct {
+	flags   uint32
+	exptime int64
+	size    int
+	end     int  // the index behind them
+	sizeOK  bool // the length of the data block is known
+	ok      bool // the others are good, too
+}
+
+// readStorageNumbers reads the numbers that stand behind the key, from i on.
+func readStorageNumbers(text []byte, i int) (n storageNumbers) {
+	// What clients send: one space and a few digits, three times.
+	flags, i1, ok1 := shortNumber(text, i)
+	exptime, i2, ok2 := shortNumber(text, i1)
+	size, i3, ok3 := shortNumber(text, i2)
+	if ok1 && ok2 && ok3 {
+		return storageNumbers{uint32(flags), int64(exptime), size, i3, true, true}
+	}
+	flagsWord, i := word(text, i)
+	exptimeWord, i := word(text, i)
+	sizeWord, i := word(text, i)
+	length, ok := parseI32(sizeWord)
+	var flagsOK, exptimeOK bool
+	n.flags, flagsOK = laxFlags(flagsWord)
+	n.exptime, exptimeOK = laxExptime(exptimeWord)
+	n.size = int(length)
+	n.end = i
+	n.sizeOK = ok && length >= 0 && length <= ValueLenMax
+	n.ok = flagsOK && exptimeOK
+	return n
+}
+
+// shortNumber reads a number of one to nine digits behind one space at i.
+func shortNumber(text []byte, i int) (v, end int, ok bool) {
+	start := i + 1
+	end = start
+	for end < len(text) {
+		d := text[end] - '0'
+		if d > 9 {
+			break
+		}
+		v = v*10 + int(d)
+		end++
+	}
+	digits := end - start
+	return v, end, digits > 0 && digits <= 9 && (end == len(text) || text[end] == ' ')
+}
+
 // storage parses set and its kin. Up to the length of the data block an error
 // leaves the block in the stream, where it is read as commands; after that the
 // block is skipped.
-func (p *Parser) storage(op Op, l line, b *Batch) (n int, ok bool) {
+func (p *Parser) storage(op Op, l *line, b *Batch) (n int, ok bool) {
 	key, i := keyWord(l.text, l.at)
-	flags, i := word(l.text, i)
-	exptime, i := word(l.text, i)
-	size, i := word(l.text, i)
-	length, ok := parseI32(size)
-	if !ok || length < 0 || length > ValueLenMax {
+	numbers := readStorageNumbers(l.text, i)
+	if !numbers.sizeOK {
 		b.pushError(op, ErrBadFormat, false)
 		return l.n, true
 	}
+	i = numbers.end
 	r := b.slot(op)
 	if i < len(l.text) {
-		r.NoReply = silent(l.text, i, 5, size)
+		// The number before the rest is no "noreply"; its value does not matter.
+		r.NoReply = silent(l.text, i, 5, nil)
 	}
 	if len(key) > KeyLenMax {
 		r.fail(ErrBadFormat)
-		return p.block(r, l, int(length), b)
+		return p.block(r, l, numbers.size, b)
 	}
 	b.setKey(r, key)
-	var flagsOK, exptimeOK, casOK bool
-	r.Flags, flagsOK = laxFlags(flags)
-	r.Exptime, exptimeOK = laxExptime(exptime)
-	casOK = true
+	r.Flags = numbers.flags
+	r.Exptime = numbers.exptime
+	casOK := true
 	if op == OpCas {
 		cas, _ := word(l.text, i)
 		r.CAS, casOK = parseU64(cas)
 	}
-	if !flagsOK || !exptimeOK || !casOK {
+	if !numbers.ok || !casOK {
 		r.fail(ErrBadFormat)
 	}
-	return p.block(r, l, int(length), b)
+	return p.block(r, l, numbers.size, b)
 }
 
 // keyed parses delete, incr, decr and touch.
-func keyed(op Op, l line, b *Batch) (n int, ok bool) {
+func keyed(op Op, l *line, b *Batch) (n int, ok bool) {
 	key, i := keyWord(l.text, l.at)
 	last, count := key, 2
 	if op != OpDelete {
@@ -278,7 +325,7 @@ func keyed(op Op, l line, b *Batch) (n int, ok bool) {
 }
 
 // words parses a command whose words the server understands.
-func words(op Op, l line, at int, noReply bool, b *Batch) (n int, ok bool) {
+func words(op Op, l *line, at int, noReply bool, b *Batch) (n int, ok bool) {
 	if len(b.args)-b.nargs < ArgsMax {
 		return 0, false
 	}
@@ -309,7 +356,7 @@ func words(op Op, l line, at int, noReply bool, b *Batch) (n int, ok bool) {
 
 // other parses a line whose first bytes are no command that is parsed here:
 // an administrative command, which may have spaces before it, or an error.
-func (p *Parser) other(l line, b *Batch) (n int, ok bool) {
+func (p *Parser) other(l *line, b *Batch) (n int, ok bool) {
 	name, at := word(l.text, 0)
 	last, count := lastWord(l.text, at, 1, name)
 	noReply := string(last) == "noreply"
