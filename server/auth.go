@@ -1,7 +1,326 @@
 package server
 
-import "github.com/holdfast-cache/holdfast/protocol"
+import (
+	"bytes"
+	"net/netip"
+	"sync"
+	"time"
 
-// authenticate answers b for a session that must show a password first; it
-// reports false if b is to be carried out. No worker lock is held.
-func (x *executor) authenticate(s *Session, b *protocol.Batch) bool { return false }
+	"github.com/holdfast-cache/holdfast/protocol"
+)
+
+// authTokenMax is the longest "user password" a client may send, in bytes.
+const authTokenMax = 16384
+
+// The replies to a client that has not shown a password yet.
+const (
+	replyStored          = "STORED\r\n"
+	replyUnauthenticated = "CLIENT_ERROR unauthenticated\r\n"
+	replyAuthFailure     = "CLIENT_ERROR authentication failure\r\n"
+	replyAuthBadFormat   = "CLIENT_ERROR bad authentication token format\r\n"
+	replyAuthTooLong     = "CLIENT_ERROR auth token too long\r\n"
+	replyAuthTermination = "CLIENT_ERROR bad command line termination\r\n"
+)
+
+// What a wrong password costs.
+const (
+	authDelayFirst        = 250 * time.Millisecond
+	authDelayMax          = 2 * time.Second
+	authDelayDoublingsMax = 8
+	// authForget is how long a source is remembered after its last wrong password.
+	authForget = 10 * time.Minute
+	// authSourcesMax bounds the memory for it.
+	authSourcesMax = 4096
+	// authPatience is how many wrong passwords a source may send before its
+	// right ones wait too.
+	authPatience = 20
+	// authSourceBitsV6: an IPv6 customer has at least a network of this prefix.
+	authSourceBitsV6 = 64
+)
+
+// authGate keeps out clients that have not shown a password. The file of
+// passwords can be read again at any time.
+//
+// A wrong password is answered late, and later each time that the same address
+// sends one, up to authDelayMax. An address that goes on
+// guessing has its right passwords answered late too; otherwise a guesser would
+// take silence for an answer and hang up.
+type authGate struct {
+	file  string
+	after func(d time.Duration, f func()) (stop func() bool) // time.AfterFunc; replaced in tests
+	now   func() time.Time
+
+	mu struct {
+		sync.Mutex
+		users   *authSet
+		sources map[netip.Addr]*authSource // bounded by authSourcesMax
+	}
+}
+
+// authSource is what is known of one address.
+type authSource struct {
+	failures int
+	last     time.Time
+}
+
+// newAuthGate returns a gate that lets nobody in until load has succeeded.
+func newAuthGate(file string) *authGate {
+	g := &authGate{file: file, now: time.Now}
+	g.after = func(d time.Duration, f func()) func() bool { return time.AfterFunc(d, f).Stop }
+	g.mu.users = &authSet{}
+	g.mu.sources = make(map[netip.Addr]*authSource)
+	return g
+}
+
+// load reads the file of passwords. If that fails the passwords stay as they were.
+func (g *authGate) load() error {
+	users, err := readAuthFile(g.file)
+	if err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.mu.users = users
+	return nil
+}
+
+// check says whether the user has this password, and how late the answer must be.
+func (g *authGate) check(remote netip.AddrPort, user, password []byte) (ok bool, delay time.Duration) {
+	g.mu.Lock()
+	users := g.mu.users
+	g.mu.Unlock()
+	ok = users.has(user, password)
+
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.now()
+	addr := authSourceOf(remote)
+	src := g.mu.sources[addr]
+	if src != nil && now.Sub(src.last) > authForget {
+		delete(g.mu.sources, addr)
+		src = nil
+	}
+	if ok {
+		if src != nil && src.failures > authPatience {
+			return true, authDelay(src.failures)
+		}
+		return true, 0
+	}
+	if src == nil {
+		src = g.newSourceLocked(addr, now)
+	}
+	src.failures++
+	src.last = now
+	return false, authDelay(src.failures)
+}
+
+// newSourceLocked makes room for addr and starts counting. The caller holds mu.
+func (g *authGate) newSourceLocked(addr netip.Addr, now time.Time) *authSource {
+	if len(g.mu.sources) >= authSourcesMax {
+		// Whoever has been quiet longest among a few: a full scan for each wrong
+		// password would be a way to keep the server busy.
+		var oldest netip.Addr
+		looked, last := 0, now
+		for a, s := range g.mu.sources {
+			if looked == 0 || s.last.Before(last) {
+				oldest, last = a, s.last
+			}
+			if looked++; looked == 16 {
+				break
+			}
+		}
+		delete(g.mu.sources, oldest)
+	}
+	src := &authSource{}
+	g.mu.sources[addr] = src
+	return src
+}
+
+// authSourceOf is what counts as one source: an IPv4 address, an IPv6 network,
+// or all Unix sockets together.
+func authSourceOf(remote netip.AddrPort) netip.Addr {
+	addr := remote.Addr().Unmap()
+	if addr.Is6() {
+		if p, err := addr.WithZone("").Prefix(authSourceBitsV6); err == nil {
+			return p.Addr()
+		}
+	}
+	return addr
+}
+
+// authDelay is how late the n-th wrong password is answered.
+func authDelay(n int) time.Duration {
+	return min(authDelayFirst<<min(n-1, authDelayDoublingsMax), authDelayMax)
+}
+
+// gated says whether s must show a password first.
+func (x *executor) gated(s *Session) bool { return x.node.admins.auth != nil && !s.Authenticated }
+
+// authenticate answers the requests of b for a session that must show a
+// password first. It reports false if b, or what is left of it, is to be
+// carried out. No worker lock is held.
+func (x *executor) authenticate(s *Session, b *protocol.Batch) bool {
+	if !x.gated(s) {
+		return false
+	}
+	keys := 0
+	for i := range b.Requests {
+		r := &b.Requests[i]
+		if r.Op == protocol.OpBinary {
+			return false // is refused anyway, in its own dialect
+		}
+		keys += len(r.Keys)
+		waits := x.greet(s, r)
+		switch {
+		case s.Authenticated:
+			b.Requests, b.Keys = b.Requests[i+1:], b.Keys[min(keys, len(b.Keys)):]
+			return len(b.Requests) == 0
+		case waits:
+			// The session parses one request at a time until it is let in, so
+			// normally nothing follows here.
+			return true
+		}
+	}
+	return true
+}
+
+// greet answers one request of a session that must show a password first. It
+// reports whether the answer is given later.
+func (x *executor) greet(s *Session, r *protocol.Request) (waits bool) {
+	switch {
+	case r.Op == protocol.OpNone || r.Continued:
+	case r.Op == protocol.OpClose || r.Op == protocol.OpQuit || r.Op == protocol.OpMetaNoop && len(r.Args) == 0:
+		// Lines too short for a password end the connection.
+		s.Close()
+		return true
+	case r.Op == protocol.OpError && r.FailedOp == protocol.OpSet && r.Err == protocol.ErrBadChunk:
+		s.Out.Buf = append(s.Out.Buf, replyAuthTermination...)
+	case r.Op != protocol.OpSet:
+		s.Out.Buf = append(s.Out.Buf, replyUnauthenticated...)
+	case r.ValueLen > authTokenMax:
+		s.Out.Buf = append(s.Out.Buf, replyAuthTooLong...)
+	case r.BadChunk:
+		s.Out.Buf = append(s.Out.Buf, replyAuthTermination...)
+	default:
+		return x.logIn(s, r.Value)
+	}
+	return false
+}
+
+// logIn checks "user password" and answers, now or later. It reports whether
+// the answer is given later. No worker lock is held.
+func (x *executor) logIn(s *Session, token []byte) (waits bool) {
+	user, password, found := bytes.Cut(token, []byte(" "))
+	if !found {
+		s.Out.Buf = append(s.Out.Buf, replyAuthBadFormat...)
+		return false
+	}
+	gate := x.node.admins.auth
+	ok, delay := gate.check(s.Remote, user, password)
+	x.w.Lock()
+	x.c.authCmds++
+	if !ok {
+		x.c.authErrors++
+	}
+	x.w.Unlock()
+	if delay > 0 {
+		s.Stream(gate.answerLater(s, ok, delay))
+		return true
+	}
+	s.Authenticated = true
+	s.Out.Buf = append(s.Out.Buf, replyStored...)
+	return false
+}
+
+// lateAnswer is the Producer of an answer to a password that is held back.
+type lateAnswer struct {
+	ok   bool
+	mu   sync.Mutex
+	s    *Session // nil once the session has gone
+	due  bool
+	stop func() bool
+}
+
+// answerLater returns the Producer of the answer to a right or wrong password
+// that s gets after delay.
+func (g *authGate) answerLater(s *Session, ok bool, delay time.Duration) *lateAnswer {
+	a := &lateAnswer{ok: ok, s: s}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.stop = g.after(delay, a.fire)
+	return a
+}
+
+// fire lets the answer out.
+func (a *lateAnswer) fire() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.due = true
+	if a.s != nil {
+		a.s.Wake()
+	}
+}
+
+// Produce gives the answer once it is due.
+func (a *lateAnswer) Produce(s *Session) Progress {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.due {
+		return ProducerWait
+	}
+	if a.ok {
+		s.Authenticated = true
+		s.Out.Buf = append(s.Out.Buf, replyStored...)
+	} else {
+		s.Out.Buf = append(s.Out.Buf, replyAuthFailure...)
+	}
+	a.s = nil
+	return ProducerDone
+}
+
+// Abort drops the answer.
+func (a *lateAnswer) Abort() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.s = nil
+	a.stop()
+}
+
+// beginAuthValue answers the start of a storage request with a long value, of a
+// session that must show a password first. A nil Sink skips the value.
+func (x *executor) beginAuthValue(s *Session, r *protocol.Request) Sink {
+	switch {
+	case r.Op != protocol.OpSet:
+		s.Out.Buf = append(s.Out.Buf, replyUnauthenticated...)
+	case r.ValueLen > authTokenMax:
+		s.Out.Buf = append(s.Out.Buf, replyAuthTooLong...)
+	default:
+		return &authSink{x: x, token: make([]byte, r.ValueLen)}
+	}
+	return nil
+}
+
+// authSink takes a long password.
+type authSink struct {
+	x     *executor
+	token []byte // at most authTokenMax bytes
+	n     int    // how many are there
+}
+
+// Span is what is still empty.
+func (k *authSink) Span() []byte { return k.token[k.n:] }
+
+// Advance counts n bytes as read.
+func (k *authSink) Advance(n int) { k.n += n }
+
+// Finish checks the password.
+func (k *authSink) Finish(s *Session, ok bool) {
+	if !ok {
+		s.Out.Buf = append(s.Out.Buf, replyAuthTermination...)
+		return
+	}
+	k.x.logIn(s, k.token[:k.n])
+}
+
+// Abort forgets the password.
+func (k *authSink) Abort() {}
