@@ -1,0 +1,72 @@
+// Package slab keeps the items of a cache in memory of its own, outside the Go
+// heap: the garbage collector never sees an item, and a limit bounds items and
+// index together.
+//
+//	arena   |page 1        |page 2        |page 3        | …      (reserved address space)
+//	         └ class 5: chunk chunk chunk … of one size
+//	                         └ header, key, value             an item
+//	index   |bucket|bucket|bucket|…   64 bytes: 12 tags, 12 refs, overflow
+//	         └ a stripe (one lock) owns every n-th bucket
+//
+// An item lives in a chunk, a chunk in a page, a page belongs to a size class
+// or to the pool. A ref is a 32-bit handle on a chunk; 0 is none. Every class
+// has four LRU lists of items: hot, warm, cold and temp. A value too long for
+// a chunk is a chain: see chunked.go. item.go draws an item's bytes.
+//
+// A get reads two cache lines that are unlikely to be cached: the bucket and
+// the item. It takes one lock, its stripe's, and writes to the item only on
+// its first two reads; lists are put in order later, at the tail. A set fills a
+// chunk before it locks anything, then locks its stripe to enter it.
+//
+// # Locks
+//
+// In this order: stripe, class, index overflow, pool. A Worker's lock comes
+// before all. Nobody holds two classes. Nobody waits for a stripe while holding
+// a stripe or a class: evictions and page moves only try, and pass over what is
+// locked; Check alone locks every stripe, in ascending order. Methods whose
+// names end in Locked say which lock the caller holds.
+//
+// The bytes of an item are written before it is published and never again;
+// state, access time, exptime and explicit CAS change under the stripe's lock,
+// links under the class's. The word changes under either, so always atomically.
+// An item on a list may be read under the lock of its class: to take it off
+// one needs that lock too.
+//
+// # Invariants
+//
+// Check proves them; the names are used all over the package.
+//
+//   - I1: every filled slot of the index names a live item, whose key hashes to
+//     that bucket and tag; no key and no chunk is there twice.
+//   - I2: an item is in the index exactly if it is on one list, the one that
+//     its word names. Before any byte of its chunk changes, its state says that
+//     it is no item any more.
+//   - I3: links mirror each other; a list's counts are those of its items. No
+//     slice of item memory outlives the visit, the Pin or the call it was made for.
+//   - I4: a live item's key, value and client flags never change. Its ver is
+//     higher than that of every item with its key before it, except for copies,
+//     which differ in nothing but place and exptime.
+//   - I5: an item is published last: header, key, value, then the state of its
+//     pieces, then its own, in one atomic store. What it replaces is retired
+//     after that. Pieces name their owner and belong to one item.
+//   - I6: a chunk is in exactly one of: the free list of its page, the unused
+//     rest of its page, an item, a Pending, a pinned item that has left the store.
+//     Pieces are freed before the chunk of their owner.
+//   - I7: a page comes to a class with every byte zero, so that no old value
+//     can be taken for an item.
+//   - I8: the index and the pages of classes take no more than the limit,
+//     except while a lowered limit is being reached.
+//   - I9: a stripe's n buckets are the first n of its column of the table, and
+//     its item count is right; every overflow bucket is in one chain or free.
+//   - I10: an item fits its chunk and counts in the class of that chunk; a
+//     chained one counts in the top class, and its pieces fit theirs.
+//
+// By I2, I4, I5 and I7 the arena is valid at every instruction: whoever finds
+// it after the process was killed takes exactly the live items in assigned
+// pages, the higher ver of two with one key, and trusts nothing else.
+//
+// # Not here
+//
+// No protocol, no file, no socket, no goroutine and no clock: the owner calls
+// Tick once a second and Maintain whenever it says.
+package slab
