@@ -92,6 +92,9 @@ func (x *executor) request(s *Session, r *protocol.Request, keys []slab.Key) {
 	}
 }
 
+// replyNoMemory answers a change of an item that memory was needed for.
+const replyNoMemory = "SERVER_ERROR out of memory\r\n"
+
 // outside runs f without the worker's lock: f may look at all executors.
 func (x *executor) outside(s *Session, r *protocol.Request, f func(*executor, *Session, *protocol.Request)) {
 	x.w.Unlock()
@@ -237,7 +240,7 @@ func (x *executor) arith(s *Session, r *protocol.Request, k slab.Key) {
 	case slab.Miss:
 		reply(s, r, protocol.ReplyNotFound)
 	default:
-		reply(s, r, "SERVER_ERROR out of memory\r\n")
+		reply(s, r, replyNoMemory)
 	}
 }
 
@@ -259,13 +262,17 @@ func (x *executor) countArith(r slab.Result, decrement bool) {
 func (x *executor) touch(s *Session, r *protocol.Request, k slab.Key) {
 	x.watchLookup(s, k)
 	x.c.cmdTouch++
-	if x.w.Touch(k, x.storeTime(r.Exptime)) != slab.Hit {
+	switch x.w.Touch(k, x.storeTime(r.Exptime)) {
+	case slab.Hit:
+		x.c.touchHits++
+		reply(s, r, protocol.ReplyTouched)
+	case slab.NoMemory: // an item that never expired needs room for the expiry
+		x.c.touchMisses++
+		reply(s, r, replyNoMemory)
+	default:
 		x.c.touchMisses++
 		reply(s, r, protocol.ReplyNotFound)
-		return
 	}
-	x.c.touchHits++
-	reply(s, r, protocol.ReplyTouched)
 }
 
 // watchLookup tells the watchers, if there are any, that a command looks k up,

@@ -21,6 +21,7 @@ func (x *executor) metaGet(s *Session, r *protocol.Request, k slab.Key) {
 			x.getOp.VivifyCAS = m.NewCAS
 		case 'R':
 			x.getOp.Recache, x.getOp.RecacheTTL = true, x.remaining(x.storeTime(m.Recache))
+			x.getOp.RecacheFirst = !x.getOp.Touch
 		}
 	}
 	if x.w.Get(k, &x.getOp, x.visitMeta) == slab.Hit {
@@ -201,7 +202,7 @@ func (x *executor) metaDelete(s *Session, r *protocol.Request, k slab.Key) {
 		x.c.deleteMisses++
 		code = protocol.MetaExists
 	case slab.NoMemory:
-		s.Out.Buf = append(s.Out.Buf, "SERVER_ERROR out of memory\r\n"...)
+		s.Out.Buf = append(s.Out.Buf, replyNoMemory...)
 		return
 	default:
 		x.c.deleteMisses++
@@ -246,7 +247,7 @@ func (x *executor) metaArith(s *Session, r *protocol.Request, k slab.Key) {
 		if x.arithOp.Vivify {
 			s.Out.Buf = append(s.Out.Buf, "SERVER_ERROR Out of memory allocating new item\r\n"...)
 		} else {
-			s.Out.Buf = append(s.Out.Buf, "SERVER_ERROR out of memory\r\n"...)
+			s.Out.Buf = append(s.Out.Buf, replyNoMemory...)
 		}
 	default:
 		replyMeta(s, r, protocol.MetaNotStored)

@@ -56,10 +56,7 @@ func (k *valueSink) Finish(s *Session, ok bool) {
 	x.w.Lock()
 	switch {
 	case k.starved:
-		k.pending.Abort()
-		if k.set.DropOnFail {
-			x.w.Drop(x.node.store.Key(k.r.Key()))
-		}
+		k.pending.Fail(x.w)
 		replyError(s, &k.r, protocol.ErrNoMemoryStream)
 	case !ok:
 		k.pending.Abort()
