@@ -83,6 +83,8 @@ type GetOp struct {
 	// Recache wins the token if the item's remaining life is below RecacheTTL seconds.
 	Recache    bool
 	RecacheTTL uint32
+	// RecacheFirst judges the life that the item had before Touch.
+	RecacheFirst bool
 	// Vivify makes an empty item on a miss, with VivifyExptime and, if not 0, VivifyCAS.
 	Vivify        bool
 	VivifyExptime uint32
