@@ -101,3 +101,13 @@ func (t *classTable) class(size int) uint8 {
 func roundUp(n, align int) int {
 	return (n + align - 1) &^ (align - 1)
 }
+
+// ClassSizes returns the chunk size of every class by id, in bytes; there is
+// no class 0.
+func (s *Store) ClassSizes() []int {
+	sizes := make([]int, s.table.n+1)
+	for id := 1; id < len(sizes); id++ {
+		sizes[id] = int(s.table.size[id])
+	}
+	return sizes
+}

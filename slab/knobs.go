@@ -75,6 +75,7 @@ func (s *Store) SetAutomoveRatio(ratio float64) error {
 		return ErrRatio
 	}
 	s.knobs.automoveRatio.Store(ratio)
+	s.moverStale.Store(true)
 	return nil
 }
 
@@ -85,6 +86,7 @@ func (s *Store) SetAutomoveWindow(seconds int) error {
 		return ErrWindow
 	}
 	s.knobs.window.Store(int32(seconds))
+	s.moverStale.Store(true)
 	return nil
 }
 

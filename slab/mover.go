@@ -135,33 +135,14 @@ func (a *automover) sum(class int) (sum sightRow, evictions int) {
 	return sum, evictions
 }
 
-// decideAggressive is automove 2: the class that evicted most since the last
-// look gets a page from anyone.
-func decideAggressive(before, now *sights) moveChoice {
-	dst, most := 0, uint64(0)
-	for class := 1; class <= classMax; class++ {
-		if n := now[class].Evictions - before[class].Evictions; n > most {
-			dst, most = class, n
-		}
-	}
-	if dst == 0 {
-		return moveChoice{}
-	}
-	src := pickSource(now, dst)
-	if src == 0 {
-		return moveChoice{}
-	}
-	return moveChoice{Src: src, Dst: dst}
-}
-
 // pickSource names the class that misses a page least: one with a whole page's
 // worth of free chunks (the one with most), else the one with the oldest tail;
-// of equals, the one with most pages. A class with a single page is no source,
-// nor is dst. 0 if there is none.
-func pickSource(now *sights, dst int) int {
+// of equals, the one with most pages. A class with less than pagesMin pages is
+// no source, nor is dst. 0 if there is none.
+func pickSource(now *sights, dst int, pagesMin uint32) int {
 	best := 0
 	for class := 1; class <= classMax; class++ {
-		if class == dst || now[class].Pages < moverPagesKept {
+		if class == dst || now[class].Pages < pagesMin {
 			continue
 		}
 		if best == 0 || lessMissed(&now[class], &now[best]) {

@@ -126,37 +126,32 @@ func TestAutomoveSpare(t *testing.T) {
 	}
 }
 
-func TestAutomoveAggressive(t *testing.T) {
+func TestPickSource(t *testing.T) {
 	for _, tc := range []struct {
-		name  string
-		setup func(before, now *sights)
-		want  moveChoice
+		name     string
+		setup    func(now *sights)
+		dst      int
+		pagesMin uint32
+		want     int
 	}{
-		{"quiet", func(_, _ *sights) {}, moveChoice{}},
-		{"one evicts", func(_, now *sights) { now[2].Evictions = 1 }, moveChoice{4, 2}},
-		{"the busier of two", func(_, now *sights) { now[2].Evictions, now[4].Evictions = 5, 9 }, moveChoice{6, 4}},
-		{"old evictions do not count", func(before, now *sights) {
-			before[2].Evictions, now[2].Evictions = 7, 7
-			now[6].Evictions = 1
-		}, moveChoice{4, 6}},
-		{"spare memory goes first", func(_, now *sights) {
-			now[2].Evictions = 1
-			now[6].FreeChunks = 25
-		}, moveChoice{6, 2}},
-		{"nobody can give", func(_, now *sights) {
-			now[2].Evictions = 1
-			now[4].Pages, now[6].Pages = 1, 1
-		}, moveChoice{}},
+		{"the oldest tail", func(*sights) {}, 2, 2, 4},
+		{"not the one that gets the page", func(*sights) {}, 4, 2, 6},
+		{"spare memory first", func(now *sights) { now[6].FreeChunks = 25 }, 2, 2, 6},
+		{"most spare memory", func(now *sights) { now[6].FreeChunks, now[2].FreeChunks = 25, 30 }, 0, 2, 2},
+		{"less than a page is not spare", func(now *sights) { now[6].FreeChunks = 9 }, 2, 2, 4},
+		{"of equals the larger", func(now *sights) { now[4].TailAge = 20 }, 2, 2, 6},
+		{"nobody can give", func(now *sights) { now[4].Pages, now[6].Pages = 1, 1 }, 2, 2, 0},
+		{"but a last page may do", func(now *sights) { now[4].Pages, now[6].Pages = 0, 1 }, 2, 1, 6},
+		{"no class has a page", func(now *sights) { *now = sights{} }, 2, 1, 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var now sights
 			now[2] = classSight{Pages: 8, ChunksPerPage: 10, TailAge: 5}
 			now[4] = classSight{Pages: 8, ChunksPerPage: 10, TailAge: 50}
 			now[6] = classSight{Pages: 9, ChunksPerPage: 10, TailAge: 20}
-			before := now
-			tc.setup(&before, &now)
-			if got := decideAggressive(&before, &now); got != tc.want {
-				t.Fatalf("got %+v, want %+v", got, tc.want)
+			tc.setup(&now)
+			if got := pickSource(&now, tc.dst, tc.pagesMin); got != tc.want {
+				t.Fatalf("got class %d, want %d", got, tc.want)
 			}
 		})
 	}

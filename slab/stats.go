@@ -1,5 +1,10 @@
 package slab
 
+import (
+	"math/bits"
+	"sync/atomic"
+)
+
 // Stats are the store's totals. Counters only grow until ResetStats; gauges
 // (marked) tell the present.
 type Stats struct {
@@ -108,4 +113,168 @@ func (c *ClassStats) add(o *ClassStats) {
 	c.MovesWithinLRU += o.MovesWithinLRU
 	c.DirectReclaims += o.DirectReclaims
 	c.BumpsDropped += o.BumpsDropped
+}
+
+// Stats returns the totals. It locks every Worker and class, one at a time, so
+// the caller must hold none; the numbers are those of slightly different moments.
+func (s *Store) Stats() Stats {
+	var st Stats
+	for id := 1; id < len(s.classes); id++ {
+		c := s.ClassStats(id)
+		st.Class.add(&c)
+		if c.Pages > 0 {
+			st.ActiveClasses++
+		}
+	}
+	st.LimitBytes = s.limit.Load()
+	st.Bytes = st.Class.MemRequested
+	st.CurrItems = st.Class.Number
+	st.TotalItems = st.Class.TotalItems
+	s.memoryStats(&st)
+	s.moveStats(&st)
+	s.crawl.mu.Lock()
+	st.CrawlerRuns = s.crawl.mu.todo != 0
+	st.CrawlerStarts = s.crawl.mu.starts
+	s.crawl.mu.Unlock()
+	st.Juggles = s.juggles.Load()
+	return st
+}
+
+func (s *Store) memoryStats(st *Stats) {
+	s.pool.mu.Lock()
+	st.TotalMalloced = uint64(s.pool.mu.given) * uint64(s.cfg.PageBytes)
+	st.PoolPages = uint64(s.pool.mu.freeLen)
+	st.HashBytes = uint64(s.pool.mu.indexBytes)
+	s.pool.mu.Unlock()
+	rows := s.index.rows.Load()
+	const slots = 8 // memcached's slots hold a little more than one item, a bucket eight or so
+	st.HashPower = bits.Len64(uint64(rows)*uint64(len(s.stripes))*slots) - 1
+	st.HashExpanding = bits.OnesCount32(rows) != 1
+}
+
+func (s *Store) moveStats(st *Stats) {
+	m := &s.moves
+	st.PagesMoved = m.moved.Load()
+	st.Rescues = m.rescues.Load()
+	st.ChunkRescues = m.chunkRescues.Load()
+	st.InlineReclaim = m.inlineReclaim.Load()
+	st.BusyItems = m.busyItems.Load()
+	st.BusyDeletes = m.busyDeletes.Load()
+	st.BusyNoMem = m.busyNoMem.Load()
+	st.LastBusyStatus = int(m.lastBusy.Load())
+	s.move.mu.Lock()
+	st.ReassignRuns = s.move.mu.active
+	s.move.mu.Unlock()
+}
+
+// ClassStats returns what a class holds and has been through; all but the ID
+// is 0 if there is no such class. As Stats, it wants no lock held.
+func (s *Store) ClassStats(id int) ClassStats {
+	if id < 1 || id >= len(s.classes) {
+		return ClassStats{ID: uint8(id)}
+	}
+	st := s.classes[id].stats(s)
+	s.workers.Lock()
+	list := s.workers.list
+	s.workers.Unlock()
+	for _, w := range list {
+		w.mu.Lock()
+		w.counts[id].addTo(&st)
+		w.mu.Unlock()
+	}
+	st.GetHits = st.HitsToHot + st.HitsToWarm + st.HitsToCold + st.HitsToTemp
+	return st
+}
+
+// stats reads what the class's own lock guards.
+func (c *class) stats(s *Store) ClassStats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := &c.counts
+	st := ClassStats{
+		ID:            c.id,
+		ChunkSize:     c.size,
+		ChunksPerPage: c.perPage,
+		Pages:         c.npages,
+		TotalChunks:   uint64(c.npages) * uint64(c.perPage),
+		UsedChunks:    c.used,
+		FreeChunks:    c.freeChunks(),
+
+		Number:     c.items(),
+		NumberHot:  c.lists[Hot].n,
+		NumberWarm: c.lists[Warm].n,
+		NumberCold: c.lists[Cold].n,
+		NumberTemp: c.lists[Temp].n,
+		AgeHot:     s.tailAge(c, Hot),
+		AgeWarm:    s.tailAge(c, Warm),
+		Age:        s.tailAge(c, Cold),
+
+		EvictedTime:         n.evictedTime,
+		TotalItems:          n.total,
+		Evicted:             n.evicted,
+		EvictedNonzero:      n.evictedNonzero,
+		EvictedUnfetched:    n.evictedUnfetched,
+		EvictedActive:       n.evictedActive,
+		OutOfMemory:         n.outOfMemory,
+		TailRepairs:         n.tailRepairs,
+		Reclaimed:           n.reclaimed,
+		ExpiredUnfetched:    n.expiredUnfetched,
+		CrawlerReclaimed:    n.crawlerReclaimed,
+		CrawlerItemsChecked: n.crawlerItemsChecked,
+		LRUTailReflocked:    n.lruTailReflocked,
+		MovesToCold:         n.movesToCold,
+		MovesToWarm:         n.movesToWarm,
+		MovesWithinLRU:      n.movesWithinLRU,
+		DirectReclaims:      n.directReclaims,
+	}
+	for l := range c.lists {
+		st.MemRequested += c.lists[l].bytes
+	}
+	return st
+}
+
+// addTo adds a Worker's counters of a class.
+func (n *workerCounts) addTo(st *ClassStats) {
+	st.HitsToHot += n.hits[Hot]
+	st.HitsToWarm += n.hits[Warm]
+	st.HitsToCold += n.hits[Cold]
+	st.HitsToTemp += n.hits[Temp]
+	st.TouchHits += n.touchHits
+	st.CmdSet += n.sets
+	st.DeleteHits += n.deleteHits
+	st.IncrHits += n.incrHits
+	st.DecrHits += n.decrHits
+	st.CasHits += n.casHits
+	st.CasBadval += n.casBadval
+	st.GetExpired += n.getExpired
+	st.GetFlushed += n.getFlushed
+}
+
+// ResetStats sets every counter to 0; gauges stay. As Stats, it wants no lock held.
+func (s *Store) ResetStats() {
+	s.workers.Lock()
+	list := s.workers.list
+	s.workers.Unlock()
+	for _, w := range list {
+		w.mu.Lock()
+		w.counts = [classMax + 1]workerCounts{}
+		w.mu.Unlock()
+	}
+	for id := 1; id < len(s.classes); id++ {
+		c := &s.classes[id]
+		c.mu.Lock()
+		c.counts = classCounts{}
+		c.mu.Unlock()
+	}
+	s.moverStale.Store(true) // it works with differences of counters
+	s.crawl.mu.Lock()
+	s.crawl.mu.starts = 0
+	s.crawl.mu.Unlock()
+	s.juggles.Store(0)
+	m := &s.moves
+	for _, n := range []*atomic.Uint64{
+		&m.moved, &m.rescues, &m.chunkRescues, &m.inlineReclaim, &m.busyItems, &m.busyDeletes, &m.busyNoMem,
+	} {
+		n.Store(0)
+	}
 }

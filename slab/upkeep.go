@@ -1,7 +1,158 @@
 package slab
 
-// upkeep is the state of the background work: crawler, page mover, limit.
-type upkeep struct{}
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// upkeep is the state of the background work. Its locks come before all
+// others: work, then move or crawl, then stripe, class and pool.
+type upkeep struct {
+	flush flushPlan
+	moves moveCounts
+	move  moveJob
+	crawl crawlJob
+
+	// shrinkFrom is what was in use when the limit was lowered, or after the
+	// last page given up since, in bytes. Guarded by the pool.
+	shrinkFrom int64
+
+	juggles atomic.Uint64
+	// moverStale asks for a fresh window: counters or the window's size changed.
+	moverStale atomic.Bool
+
+	// work belongs to Maintain.
+	work struct {
+		sync.Mutex
+		slept   time.Duration // what the last step asked for
+		second  uint32        // of the last once-a-second work, 0 before the first
+		juggles [classMax + 1]juggleTimer
+		mover   *automover
+	}
+}
 
 // startUpkeep makes the background work ready; New calls it last.
-func (s *Store) startUpkeep() error { return nil }
+func (s *Store) startUpkeep() error {
+	s.moverStale.Store(true)
+	return nil
+}
+
+// Tick sets the store's clock, in seconds. A time before the present one is
+// ignored: the clock never goes back. A delayed flush happens here.
+func (s *Store) Tick(now uint32) {
+	for {
+		old := s.now.Load()
+		if now <= old || s.now.CompareAndSwap(old, now) {
+			break
+		}
+	}
+	s.flushDue(s.now.Load())
+}
+
+// Bounds of one Maintain step.
+const (
+	maintainIdle = 200 * time.Millisecond // longest pause
+	maintainBusy = time.Millisecond       // pause when there is more to do
+	juggleStep   = 500                    // items of a class moved per step
+	lockStep     = 64                     // items per lock hold
+	crawlPace    = 1000                   // chunks looked at per step
+	drainPace    = 512                    // chunks moved per step
+)
+
+// Maintain does one bounded step of everything that is due: it keeps the LRU
+// lists within their limits, searches for expired items, moves pages and keeps
+// memory under the limit. It returns how long to wait before the next step.
+// Call it in a loop from one goroutine; it holds no lock for long.
+func (s *Store) Maintain() (again time.Duration) {
+	u := &s.work
+	u.Lock()
+	defer u.Unlock()
+	again = maintainIdle
+	now := s.now.Load()
+	everySecond := now != u.second
+	u.second = now
+	if s.cfg.Maintainer {
+		again = min(again, s.juggleDue(u.slept))
+		if everySecond {
+			s.crawlDue(now)
+		}
+	}
+	if everySecond && s.cfg.SlabReassign {
+		s.automove()
+	}
+	again = min(again, s.moveStep(), s.crawlStep(now))
+	u.slept = again
+	return again
+}
+
+// juggleTimer spreads the work on the lists of a class: often while there is
+// something to move, ever more rarely while there is not.
+type juggleTimer struct {
+	wait, pause time.Duration
+}
+
+// due reports whether the class is due after so much time.
+func (t *juggleTimer) due(slept time.Duration) bool {
+	t.wait = max(t.wait-max(slept, maintainBusy), 0)
+	return t.wait == 0
+}
+
+// done sets the next time, by whether there was anything to move.
+func (t *juggleTimer) done(moved bool) {
+	switch {
+	case !moved:
+		t.pause = min(max(t.pause+t.pause/8, maintainBusy), time.Second)
+	case t.pause/2 < maintainBusy:
+		t.pause = 0
+	default:
+		t.pause /= 2
+	}
+	t.wait = t.pause
+}
+
+// juggleDue keeps the lists of every class that is due.
+func (s *Store) juggleDue(slept time.Duration) (again time.Duration) {
+	again = time.Second
+	s.juggles.Add(1)
+	for id := 1; id < len(s.classes); id++ {
+		t := &s.work.juggles[id]
+		if t.due(slept) {
+			t.done(s.juggle(&s.classes[id]) > 0)
+		}
+		again = min(again, max(t.wait, maintainBusy))
+	}
+	return again
+}
+
+// juggle takes dead items off the tails of a class and moves others between
+// its lists. It returns how many items it dealt with.
+func (s *Store) juggle(c *class) (moved int) {
+	moved = s.reapTail(c, Temp) + s.reapTail(c, Cold)
+	for moved < juggleStep {
+		c.mu.Lock()
+		n := s.juggleLocked(c, Hot, lockStep) + s.juggleLocked(c, Warm, lockStep)
+		c.mu.Unlock()
+		moved += n
+		if n < lockStep {
+			break
+		}
+	}
+	return moved
+}
+
+// reapTail takes dead items off the tail of a list until the first live one.
+func (s *Store) reapTail(c *class, l LRU) (reaped int) {
+	for ; reaped < juggleStep; reaped++ {
+		c.mu.Lock()
+		v, ok := s.pullLocked(c, l, hold{}, true)
+		c.mu.Unlock()
+		if !ok {
+			return reaped
+		}
+		if v.free {
+			s.freeItem(v.h, v.ref, v.state)
+		}
+	}
+	return reaped
+}

@@ -1,0 +1,61 @@
+package slab
+
+import "sync"
+
+// flushPlan is the one delayed flush that can be pending.
+type flushPlan struct {
+	mu struct {
+		sync.Mutex
+		at uint32 // second of the store's clock, 0 for none
+	}
+}
+
+// FlushAll kills every item stored so far: at once if at is 0 or not after
+// now, else when the store's clock reaches at. Only one flush can be pending;
+// any later flush takes its place. Memory comes back as dead items are met.
+func (s *Store) FlushAll(at uint32) {
+	f := &s.flush
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mu.at = 0
+	if at > s.now.Load() {
+		f.mu.at = at
+		return
+	}
+	s.flushNow()
+}
+
+// FlushOlder kills every item last accessed at or before than, a time of the
+// store's clock that has passed. It too takes the place of a pending flush.
+func (s *Store) FlushOlder(than uint32) {
+	f := &s.flush
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mu.at = 0
+	if than != 0 && than > s.flushTime.Load() {
+		s.flushTime.Store(min(than, s.now.Load()))
+	}
+}
+
+// flushNow makes every version given out so far a dead one: items that are
+// being stored at this moment may go either way, later ones survive.
+func (s *Store) flushNow() {
+	ver := s.ver.Load() & verMask
+	for {
+		old := s.flushVer.Load()
+		if ver <= old || s.flushVer.CompareAndSwap(old, ver) {
+			return
+		}
+	}
+}
+
+// flushDue makes a pending flush happen if its time has come. Tick calls it.
+func (s *Store) flushDue(now uint32) {
+	f := &s.flush
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.mu.at != 0 && f.mu.at <= now {
+		f.mu.at = 0
+		s.flushNow()
+	}
+}
