@@ -60,7 +60,7 @@ func (w *Worker) countLocked(st *stripe, k *Key, h *header, ref uint32, at place
 		key: k.Bytes, facts: state & factBinary, flags: h.clientFlags(state), exptime: res.Exptime,
 		cas: op.NewCAS, valueLen: max(len(text), oldLen), needExp: state&factExp != 0,
 	}
-	p.settle()
+	p.settle(s)
 	var f filler
 	if !f.start(s, &p, k.Hash, hold{st, ref}) {
 		res.Result = NoMemory
@@ -89,7 +89,7 @@ func (w *Worker) startCountLocked(st *stripe, k *Key, op *ArithOp, now uint32) A
 	if op.Binary {
 		p.facts = factBinary
 	}
-	p.settle()
+	p.settle(s)
 	var f filler
 	if !f.start(s, &p, k.Hash, hold{st: st}) {
 		return ArithResult{Result: NoMemory}

@@ -79,14 +79,19 @@ func mustSet(t testing.TB, w *Worker, k, v string, op SetOp) SetResult {
 	return r
 }
 
-// pattern returns n bytes that differ by seed and position.
-func pattern(n int, seed uint64) string {
-	b := make([]byte, n)
-	rnd := rand.New(rand.NewPCG(seed, 7))
+var letters = func() string {
+	b := make([]byte, 4<<20)
+	rnd := rand.New(rand.NewPCG(1, 7))
 	for i := range b {
 		b[i] = 'a' + byte(rnd.Uint32()%26)
 	}
 	return string(b)
+}()
+
+// pattern returns n bytes that differ by seed and position.
+func pattern(n int, seed uint64) string {
+	at := int(seed % 1000 * 97)
+	return letters[at : at+n]
 }
 
 func TestSetModes(t *testing.T) {

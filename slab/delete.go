@@ -56,7 +56,7 @@ func (w *Worker) emptyLocked(st *stripe, k *Key, h *header, ref uint32, at place
 	if p.cas == 0 && !op.Invalidate {
 		p.cas = h.cas(state)
 	}
-	p.settle()
+	p.settle(s)
 	var f filler
 	if !f.start(s, &p, k.Hash, hold{st, ref}) {
 		return NoMemory

@@ -92,7 +92,7 @@ func (w *Worker) getMissed(st *stripe, k *Key, op *GetOp, visit func(*View), now
 	if op.Binary {
 		p.facts = factBinary
 	}
-	p.settle()
+	p.settle(s)
 	var f filler
 	ok := f.start(s, &p, k.Hash, hold{st: st})
 	if ok {
@@ -149,7 +149,7 @@ func (w *Worker) copyLocked(st *stripe, k *Key, h *header, ref, exptime uint32, 
 		key: k.Bytes, facts: state & factBinary, flags: h.clientFlags(state),
 		exptime: exptime, cas: cas, valueLen: h.valueLen(), needExp: state&factExp != 0,
 	}
-	p.settle()
+	p.settle(w.s)
 	var f filler
 	if !f.start(w.s, &p, k.Hash, hold{st, ref}) {
 		return f, false

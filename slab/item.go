@@ -23,7 +23,8 @@ const (
 	largeHeaderBytes = headerBytes + largeExtraBytes + 8 + 4 + 4
 
 	// largeValue is the value length from which on an item is large, that is:
-	// has a pin count, so that its value can be sent without a copy.
+	// has a pin count, so that its value can be sent without a copy. Where
+	// chunks are small it is less: a chained item is always large.
 	largeValue = 16 << 10
 	keyMax     = 250
 )
@@ -280,9 +281,9 @@ type spec struct {
 }
 
 // settle derives the facts from the fields.
-func (p *spec) settle() {
+func (p *spec) settle(s *Store) {
 	p.facts &= factBinary
-	if p.valueLen >= largeValue {
+	if p.valueLen >= s.largeMin {
 		// Large items have every field, so that none is ever copied to get one.
 		p.facts |= factLarge | factCAS | factExp | factClient
 		return

@@ -20,7 +20,7 @@ func (w *Worker) Reserve(k Key, op *SetOp, valueLen int) (*Pending, Result) {
 		return nil, w.failSet(k, op, TooLarge).Result
 	}
 	p := s.pendings.Get().(*Pending)
-	sp := op.spec(k, valueLen)
+	sp := op.spec(s, k, valueLen)
 	if !p.f.start(s, &sp, k.Hash, hold{}) {
 		s.pendings.Put(p)
 		return nil, w.failSet(k, op, NoMemory).Result

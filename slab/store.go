@@ -30,6 +30,7 @@ type Store struct {
 	flushVer  atomic.Uint64
 
 	arena      region
+	largeMin   int   // value length from which on an item is large
 	shift      uint8 // ref<<shift is an offset in the arena
 	pageShift  uint8 // ref>>pageShift is a page number
 	stripeMask uint64
@@ -187,6 +188,7 @@ func (s *Store) newClasses() {
 		c.unit = c.size >> s.shift
 		c.perPage = s.table.perPage[id]
 	}
+	s.largeMin = min(largeValue, int(s.top().size)-largeHeaderBytes-keyMax)
 }
 
 // Close gives the memory back. Nothing may use the store afterwards.

@@ -164,7 +164,7 @@ func (w *Worker) Set(k Key, op *SetOp, value []byte) SetResult {
 	if op.Mode >= ModeAppend {
 		return w.extend(k, op, len(value), value, nil)
 	}
-	p := op.spec(k, len(value))
+	p := op.spec(s, k, len(value))
 	if n := p.bytes(); n <= int(s.top().size) {
 		id := s.classFor(n)
 		ref := s.alloc(id, hold{})
@@ -189,14 +189,14 @@ func (w *Worker) Set(k Key, op *SetOp, value []byte) SetResult {
 }
 
 // spec returns the item that the operation wants to store, with a value of n bytes.
-func (op *SetOp) spec(k Key, n int) spec {
+func (op *SetOp) spec(s *Store, k Key, n int) spec {
 	p := spec{key: k.Bytes, flags: op.Flags, exptime: op.Exptime, cas: op.NewCAS, valueLen: n}
 	if op.Binary {
 		p.facts = factBinary
 	}
 	// A stale store keeps the old item's exptime and needs a place for it.
 	p.needExp = op.Compare && op.Invalidate
-	p.settle()
+	p.settle(s)
 	return p
 }
 
@@ -312,7 +312,7 @@ func (w *Worker) extend(k Key, op *SetOp, n int, value []byte, more *header) Set
 			return SetResult{Result: NotStored}
 		}
 	}
-	p.settle()
+	p.settle(s)
 	var f filler
 	ok := f.start(s, &p, k.Hash, hold{st, oldRef})
 	if ok && old != nil && op.Mode == ModeAppend {
