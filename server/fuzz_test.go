@@ -31,7 +31,7 @@ func FuzzSession(f *testing.F) {
 	f.Add([]byte("set a 0 0 1\r\nx\r\nget a b\r\nmg a v t\r\nquit\r\n"), []byte{0})
 	f.Add([]byte("ms a 2 T5 I\r\nxy\r\nma a N0 J5\r\nmd a I x\r\nme a\r\nmn\r\n"), []byte{3, 200})
 	f.Add([]byte("get "+strings.Repeat("k ", 3000)+"\r\nget a\r\n"), []byte{255})
-	f.Add([]byte("set big 0 0 70000\r\n"+strings.Repeat("v", 70000)+"\r\nget big\r\nappend big 0 0 1\r\ny\r\n"), []byte{250})
+	f.Add([]byte("set big 0 0 17000\r\n"+strings.Repeat("v", 17000)+"\r\nget big\r\nappend big 0 0 1\r\ny\r\n"), []byte{250})
 	f.Add([]byte("set a 0 0 9999999\r\nxx"), []byte{7})
 	f.Add([]byte("debugtime 5\r\ntouch a 5\r\ngat 5 a\r\nincr a 1\r\ndecr a 1\r\ncas a 0 0 1 1\r\n1\r\n"), []byte{1, 2})
 	f.Add([]byte("stats\r\nflush_all\r\nwatch\r\nverbosity 1\r\nlru_crawler metadump all\r\n"), []byte{9})
