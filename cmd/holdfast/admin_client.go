@@ -1,21 +1,22 @@
 package main
 
 import (
-	"bufio"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/holdfast-cache/holdfast/protocol"
 )
 
 const (
-	replyLineMax  = 64 << 10 // longer lines come from something that is no memcached
 	replyValueMax = 1 << 30
+	replyReadSize = 32 << 10
 )
 
 // client is a connection to a server, Holdfast or memcached. Every call waits
@@ -23,8 +24,11 @@ const (
 type client struct {
 	addr    string
 	conn    net.Conn
-	r       *bufio.Reader
-	timeout time.Duration
+	timeout time.Duration // 0 waits for ever
+	parser  protocol.ResponseParser
+	reply   protocol.Response // the last one, aliasing buf
+	buf     []byte            // bytes received
+	used    int               // how many of them have been handed out
 }
 
 // stat is one "STAT name value" line.
@@ -47,7 +51,7 @@ func dial(addr string, timeout time.Duration) (*client, error) {
 	if err != nil {
 		return nil, dialFailure(addr, err)
 	}
-	return &client{addr: addr, conn: conn, r: bufio.NewReaderSize(conn, replyLineMax), timeout: timeout}, nil
+	return &client{addr: addr, conn: conn, timeout: timeout, parser: protocol.ResponseParser{ValueMax: replyValueMax}}, nil
 }
 
 func dialFailure(addr string, err error) error {
@@ -69,35 +73,79 @@ func dialFailure(addr string, err error) error {
 
 func (c *client) close() { _ = c.conn.Close() }
 
-// send writes a command.
-func (c *client) send(format string, args ...any) error {
-	_ = c.conn.SetDeadline(time.Now().Add(c.timeout))
-	if _, err := fmt.Fprintf(c.conn, format, args...); err != nil {
+// send writes a request.
+func (c *client) send(request []byte) error {
+	c.setDeadline()
+	if _, err := c.conn.Write(request); err != nil {
 		return c.failure(err)
 	}
 	return nil
 }
 
-// line reads one reply line, without its end. An error reply is an error.
-func (c *client) line() (string, error) {
-	_ = c.conn.SetDeadline(time.Now().Add(c.timeout))
-	raw, err := c.r.ReadSlice('\n')
-	if err != nil {
-		return "", c.failure(err)
+func (c *client) setDeadline() {
+	var deadline time.Time
+	if c.timeout > 0 {
+		deadline = time.Now().Add(c.timeout)
 	}
-	line := strings.TrimRight(string(raw), "\r\n")
-	word, rest, _ := strings.Cut(line, " ")
-	switch word {
-	case "ERROR", "CLIENT_ERROR", "SERVER_ERROR":
-		if strings.Contains(line, "unauthenticated") {
-			return "", fail(exitFailure, "%s asks for a password: give --user and --password-file", c.addr)
+	_ = c.conn.SetDeadline(deadline)
+}
+
+// next reads one response, an error reply being an error. What it returns is
+// valid until the next call.
+func (c *client) next() (*protocol.Response, error) {
+	for {
+		n, err := c.parser.Next(c.buf[c.used:], &c.reply)
+		if err != nil {
+			return nil, fail(exitFailure, "%s does not speak memcached's protocol", c.addr)
 		}
-		if rest == "" {
-			return "", fail(exitFailure, "%s does not know this command (ERROR); it may be an older version", c.addr)
+		if n > 0 {
+			c.used += n
+			return &c.reply, c.refusal(&c.reply)
 		}
-		return "", fail(exitFailure, "%s refused: %s", c.addr, printable(rest))
+		if err := c.fill(); err != nil {
+			return nil, c.failure(err)
+		}
 	}
-	return line, nil
+}
+
+// fill reads more bytes behind those that are not handed out yet.
+func (c *client) fill() error {
+	c.buf = append(c.buf[:0], c.buf[c.used:]...)
+	c.used = 0
+	c.buf = slices.Grow(c.buf, max(replyReadSize, c.parser.Need()-len(c.buf)))
+	c.setDeadline()
+	n, err := c.conn.Read(c.buf[len(c.buf):cap(c.buf)])
+	c.buf = c.buf[:len(c.buf)+n]
+	if n > 0 {
+		return nil
+	}
+	return err
+}
+
+// refusal is the error of an error reply, nil for any other.
+func (c *client) refusal(r *protocol.Response) error {
+	switch {
+	case !r.IsError():
+		return nil
+	case strings.Contains(string(r.Args), "unauthenticated"):
+		return fail(exitFailure, "%s asks for a password: give --user and --password-file", c.addr)
+	case len(r.Args) == 0:
+		return fail(exitFailure, "%s does not know this command (ERROR); it may be an older version", c.addr)
+	}
+	return fail(exitFailure, "%s refused: %s", c.addr, printable(string(r.Args)))
+}
+
+// ask sends a request and reads the first response to it.
+func (c *client) ask(request []byte) (*protocol.Response, error) {
+	if err := c.send(request); err != nil {
+		return nil, err
+	}
+	return c.next()
+}
+
+// unexpected is the error for a reply that makes no sense here.
+func (c *client) unexpected(r *protocol.Response) error {
+	return fail(exitFailure, "%s: unexpected reply %q", c.addr, r.Line)
 }
 
 func (c *client) failure(err error) error {
@@ -106,58 +154,49 @@ func (c *client) failure(err error) error {
 		return fail(exitFailure, "%s does not answer in time: wait longer with --timeout", c.addr)
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return fail(exitFailure, "%s closed the connection; it may have reached its limit of clients (-c)", c.addr)
-	case errors.Is(err, bufio.ErrBufferFull):
-		return fail(exitFailure, "%s does not speak memcached's protocol", c.addr)
 	}
 	return fail(exitFailure, "%s: %v", c.addr, err)
-}
-
-// ask sends a command and returns its one line of reply.
-func (c *client) ask(format string, args ...any) (string, error) {
-	if err := c.send(format, args...); err != nil {
-		return "", err
-	}
-	return c.line()
 }
 
 // login shows name and password the way memcached's text protocol wants them:
 // as the value of a set.
 func (c *client) login(name, password string) error {
-	token := name + " " + password
-	reply, err := c.ask("set auth 0 0 %d\r\n%s\r\n", len(token), token)
-	if err != nil {
-		return err
+	token := []byte(name + " " + password)
+	r, err := c.ask(protocol.AppendStore(nil, protocol.OpSet, []byte("auth"), 0, 0, token, false))
+	if err == nil && r.Status != protocol.StatusStored {
+		err = c.unexpected(r)
 	}
-	if reply != "STORED" {
-		return fail(exitFailure, "%s did not take the password: %s", c.addr, printable(reply))
+	if err != nil {
+		return fail(exitFailure, "%s did not take the password: %v", c.addr, err)
 	}
 	return nil
 }
 
-// stats asks for a section of the statistics, "" for the general one.
-func (c *client) stats(section string) ([]stat, error) {
-	command := strings.TrimSpace("stats " + section)
-	if err := c.send("%s\r\n", command); err != nil {
+// stats asks for a section of the statistics, none for the general one.
+func (c *client) stats(section ...string) ([]stat, error) {
+	if err := c.send(protocol.AppendCommand(nil, protocol.OpStats, section...)); err != nil {
 		return nil, err
 	}
 	var all []stat
 	for {
-		line, err := c.line()
+		r, err := c.next()
 		if err != nil {
 			return nil, err
 		}
-		if line == "END" || line == "RESET" || line == "OK" {
+		switch r.Status {
+		case protocol.StatusEnd, protocol.StatusReset, protocol.StatusOK:
 			return all, nil
-		}
-		rest, ok := strings.CutPrefix(line, "STAT ")
-		if !ok {
+		case protocol.StatusStat:
+			all = append(all, stat{string(r.Key), string(r.Value)})
+		default:
 			// stats detail dump has lines of its own.
-			if rest, ok = strings.CutPrefix(line, "PREFIX "); !ok {
-				return nil, fail(exitFailure, "%s: unexpected reply %q", c.addr, line)
+			rest, ok := strings.CutPrefix(string(r.Line), "PREFIX ")
+			if !ok {
+				return nil, c.unexpected(r)
 			}
+			name, value, _ := strings.Cut(rest, " ")
+			all = append(all, stat{name, value})
 		}
-		name, value, _ := strings.Cut(rest, " ")
-		all = append(all, stat{name, value})
 	}
 }
 
@@ -171,34 +210,27 @@ type item struct {
 
 // get fetches one key; nil if it is not there.
 func (c *client) get(key string) (*item, error) {
-	line, err := c.ask("gets %s\r\n", key)
-	if err != nil || line == "END" {
+	r, err := c.ask(protocol.AppendGet(nil, protocol.OpGets, []byte(key)))
+	switch {
+	case err != nil || r.Status == protocol.StatusEnd:
 		return nil, err
+	case r.Status != protocol.StatusValue:
+		return nil, c.unexpected(r)
 	}
-	it := &item{Key: key}
-	var echoed string
-	var size int64
-	if _, err := fmt.Sscanf(line, "VALUE %s %d %d %d", &echoed, &it.Flags, &size, &it.CAS); err != nil || size < 0 || size > replyValueMax {
-		return nil, fail(exitFailure, "%s: unexpected reply %q", c.addr, line)
+	it := &item{Key: key, Flags: r.Flags, CAS: r.CAS, Value: append([]byte(nil), r.Value...)}
+	if r, err = c.next(); err == nil && r.Status != protocol.StatusEnd {
+		err = c.unexpected(r)
 	}
-	it.Value = make([]byte, size+2)
-	if _, err := io.ReadFull(c.r, it.Value); err != nil {
-		return nil, c.failure(err)
-	}
-	it.Value = it.Value[:size]
-	if line, err = c.line(); err != nil || line != "END" {
-		return nil, fail(exitFailure, "%s: unexpected reply %q", c.addr, line)
-	}
-	return it, nil
+	return it, err
 }
 
 // checkKey refuses what the text protocol cannot carry as a key.
 func checkKey(key string) error {
-	if len(key) == 0 || len(key) > 250 {
-		return fail(exitUsage, "a key has 1 to 250 bytes, this one has %d", len(key))
+	if len(key) == 0 || len(key) > protocol.KeyLenMax {
+		return fail(exitUsage, "a key has 1 to %d bytes, this one has %d", protocol.KeyLenMax, len(key))
 	}
-	if i := strings.IndexFunc(key, func(r rune) bool { return r <= ' ' || r == 0x7f }); i >= 0 {
-		return fail(exitUsage, "the key %q has a space or control character at byte %d, which the text protocol cannot carry", key, i)
+	if !protocol.KeyOK([]byte(key)) {
+		return fail(exitUsage, "the key %q has a space or control character, which the text protocol cannot carry", key)
 	}
 	return nil
 }

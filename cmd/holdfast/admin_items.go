@@ -2,12 +2,15 @@ package main
 
 import (
 	"encoding/base64"
+	"errors"
 	"io"
+	"os"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	"github.com/holdfast-cache/holdfast/protocol"
 	"github.com/spf13/cobra"
 )
 
@@ -22,18 +25,18 @@ func keyArg(more int) cobra.PositionalArgs {
 }
 
 // itemCommand is a command on one key with a one-line reply: want is success.
-func (a *admin) itemCommand(cmd *cobra.Command, want, word, key, format string, args ...any) error {
+func (a *admin) itemCommand(cmd *cobra.Command, want protocol.Status, word, key string, request []byte) error {
 	return a.with(cmd, func(c *client, out io.Writer) error {
-		reply, err := c.ask(format, args...)
+		r, err := c.ask(request)
 		switch {
 		case err != nil:
 			return err
-		case reply == want:
+		case r.Status == want:
 			return a.done(out, word)
-		case reply == "NOT_FOUND":
+		case r.Status == protocol.StatusNotFound:
 			return fail(exitFailure, "%s: there is no such key", key)
 		}
-		return fail(exitFailure, "%s: the server answered %q", key, reply)
+		return c.unexpected(r)
 	})
 }
 
@@ -101,8 +104,8 @@ func (a *admin) setCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.itemCommand(cmd, "STORED", "stored", args[0],
-				"set %s %d %d %d\r\n%s\r\n", args[0], flags, exptime, len(value), value)
+			return a.itemCommand(cmd, protocol.StatusStored, "stored", args[0],
+				protocol.AppendStore(nil, protocol.OpSet, []byte(args[0]), flags, exptime, value, false))
 		},
 	}
 	cmd.Flags().StringVar(&ttl, "ttl", "never", "time to live: seconds, or 90s, 10m, 36h, 7d")
@@ -110,25 +113,25 @@ func (a *admin) setCommand() *cobra.Command {
 	return cmd
 }
 
-func valueOf(args []string, stdin io.Reader) (string, error) {
+func valueOf(args []string, stdin io.Reader) ([]byte, error) {
 	if len(args) == 2 && args[1] != "-" {
-		return args[1], nil
+		return []byte(args[1]), nil
 	}
 	b, err := io.ReadAll(io.LimitReader(stdin, replyValueMax+1))
 	switch {
 	case err != nil:
-		return "", fail(exitFailure, "cannot read the value: %v", err)
+		return nil, fail(exitFailure, "cannot read the value: %v", err)
 	case len(b) > replyValueMax:
-		return "", fail(exitFailure, "the value is larger than a gigabyte")
+		return nil, fail(exitFailure, "the value is larger than a gigabyte")
 	}
-	return string(b), nil
+	return b, nil
 }
 
 func (a *admin) deleteCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "delete <key>", Short: "Delete a key", Args: keyArg(0),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.itemCommand(cmd, "DELETED", "deleted", args[0], "delete %s\r\n", args[0])
+			return a.itemCommand(cmd, protocol.StatusDeleted, "deleted", args[0], protocol.AppendDelete(nil, []byte(args[0]), false))
 		},
 	}
 }
@@ -145,7 +148,7 @@ func (a *admin) touchCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.itemCommand(cmd, "TOUCHED", "touched", args[0], "touch %s %d\r\n", args[0], exptime)
+			return a.itemCommand(cmd, protocol.StatusTouched, "touched", args[0], protocol.AppendTouch(nil, []byte(args[0]), exptime, false))
 		},
 	}
 	cmd.Flags().StringVar(&ttl, "ttl", "", "time to live: seconds, or 90s, 10m, 36h, 7d, or never")
@@ -161,7 +164,8 @@ func (a *admin) flushCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.itemCommand(cmd, "OK", "flushed", "flush", "flush_all %d\r\n", when)
+			request := protocol.AppendCommand(nil, protocol.OpFlushAll, strconv.FormatInt(when, 10))
+			return a.itemCommand(cmd, protocol.StatusOK, "flushed", "flush", request)
 		},
 	}
 	cmd.Flags().StringVar(&delay, "delay", "0", "time until then: seconds, or 90s, 10m, 36h, 7d")
@@ -188,15 +192,14 @@ func (a *admin) versionCommand() *cobra.Command {
 }
 
 func (c *client) version() (string, error) {
-	reply, err := c.ask("version\r\n")
+	r, err := c.ask(protocol.AppendCommand(nil, protocol.OpVersion))
+	if err == nil && r.Status != protocol.StatusVersion {
+		err = c.unexpected(r)
+	}
 	if err != nil {
 		return "", err
 	}
-	version, ok := strings.CutPrefix(reply, "VERSION ")
-	if !ok {
-		return "", fail(exitFailure, "%s: unexpected reply %q", c.addr, reply)
-	}
-	return version, nil
+	return string(r.Value), nil
 }
 
 func (a *admin) pingCommand() *cobra.Command {
@@ -226,32 +229,38 @@ func (a *admin) shutdownCommand() *cobra.Command {
 		Use: "shutdown", Short: "End the server (it must have been started with -A)", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.with(cmd, func(c *client, out io.Writer) error {
-				command := "shutdown"
+				var args []string
 				if graceful {
-					command += " graceful"
+					args = []string{"graceful"}
 				}
-				if err := c.send("%s\r\n", command); err != nil {
-					return err
-				}
-				// Success is a closed connection without a word.
-				if _, err := c.r.ReadByte(); err != nil {
-					if timeout, ok := err.(interface{ Timeout() bool }); ok && timeout.Timeout() {
-						return c.failure(err)
-					}
-					return a.done(out, "the server is stopping")
-				}
-				_ = c.r.UnreadByte()
-				line, err := c.line()
-				if strings.Contains(line, "shutdown not enabled") {
-					return fail(exitFailure, "%s does not allow it: it was started without -A", c.addr)
-				}
-				if err == nil {
-					err = fail(exitFailure, "%s answered %q", c.addr, line)
-				}
-				return err
+				return a.shutdown(c, out, args)
 			})
 		},
 	}
 	cmd.Flags().BoolVar(&graceful, "graceful", false, "let clients finish first")
 	return cmd
+}
+
+// shutdown asks the server to end. Success is a connection that closes without a word.
+func (a *admin) shutdown(c *client, out io.Writer, args []string) error {
+	if err := c.send(protocol.AppendCommand(nil, protocol.OpShutdown, args...)); err != nil {
+		return err
+	}
+	if len(c.buf) == c.used {
+		err := c.fill()
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return c.failure(err)
+		case err != nil:
+			return a.done(out, "the server is stopping")
+		}
+	}
+	r, err := c.next()
+	switch {
+	case err != nil:
+		return err
+	case strings.Contains(string(r.Line), "shutdown not enabled"):
+		return fail(exitFailure, "%s does not allow it: it was started without -A", c.addr)
+	}
+	return c.unexpected(r)
 }

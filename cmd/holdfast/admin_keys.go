@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/holdfast-cache/holdfast/protocol"
 	"github.com/spf13/cobra"
 )
 
@@ -56,25 +57,25 @@ whatever the filter; --limit ends the walk early. JSON is one object a line.`,
 // keys streams a metadump. Nothing is kept, so any number of keys fits.
 func (a *admin) keys(c *client, out io.Writer, filter *keyFilter) error {
 	now := time.Now().Unix()
-	if err := c.send("lru_crawler metadump all\r\n"); err != nil {
+	if err := c.send(protocol.AppendCommand(nil, protocol.OpLRUCrawler, "metadump", "all")); err != nil {
 		return err
 	}
 	shown := 0
 	for {
-		line, err := c.line()
+		r, err := c.next()
 		if err != nil {
 			return err
 		}
-		word, _, _ := strings.Cut(line, " ")
+		line := string(r.Line)
 		switch {
-		case word == "OK":
+		case r.Status == protocol.StatusOK:
 			continue
-		case word == "END":
+		case r.Status == protocol.StatusEnd:
 			return nil
-		case word == "BUSY":
+		case strings.HasPrefix(line, "BUSY"):
 			return fail(exitFailure, "%s is busy with another dump or its crawler: try again in a moment", c.addr)
-		case !strings.HasPrefix(word, "key="):
-			return fail(exitFailure, "%s: unexpected reply %q", c.addr, line)
+		case !strings.HasPrefix(line, "key="):
+			return c.unexpected(r)
 		}
 		key, fields := dumpFields(line)
 		if !filter.wants(key) {
@@ -163,12 +164,12 @@ JSON is one object a line.`,
 				}
 			}
 			return a.with(cmd, func(c *client, out io.Writer) error {
-				reply, err := c.ask("%s\r\n", strings.Join(append([]string{"watch"}, args...), " "))
-				if err != nil {
+				r, err := c.ask(protocol.AppendCommand(nil, protocol.OpWatch, args...))
+				switch {
+				case err != nil:
 					return err
-				}
-				if reply != "OK" {
-					return fail(exitFailure, "%s refused: %s", c.addr, reply)
+				case r.Status != protocol.StatusOK:
+					return fail(exitFailure, "%s refused: %s", c.addr, r.Line)
 				}
 				return a.follow(c, out)
 			})
@@ -178,13 +179,13 @@ JSON is one object a line.`,
 
 // follow prints log lines for as long as the server sends them.
 func (a *admin) follow(c *client, out io.Writer) error {
-	_ = c.conn.SetDeadline(time.Time{})
+	c.timeout = 0 // a quiet server is no failure
 	for {
-		raw, err := c.r.ReadSlice('\n')
+		r, err := c.next()
 		if err != nil {
-			return c.failure(err)
+			return err
 		}
-		line := strings.TrimRight(string(raw), "\r\n")
+		line := string(r.Line)
 		if !a.json {
 			pf(out, "%s\n", line)
 			continue

@@ -19,22 +19,20 @@ with hit ratio and memory use computed below. The sections are memcached's:
 settings, items, slabs, sizes, conns, "detail dump", and reset, which zeroes the counters.`,
 		ValidArgs: []string{"settings", "items", "slabs", "sizes", "conns", "detail", "reset"},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			section := strings.Join(args, " ")
-			if section == "detail" {
-				section = "detail dump"
+			if slices.Equal(args, []string{"detail"}) {
+				args = []string{"detail", "dump"}
 			}
-			if strings.ContainsAny(section, "\r\n") {
+			if strings.ContainsAny(strings.Join(args, " "), "\r\n") {
 				return fail(exitUsage, "a section is one line")
 			}
 			return a.with(cmd, func(c *client, out io.Writer) error {
-				all, err := c.stats(section)
-				if err != nil {
+				all, err := c.stats(args...)
+				switch {
+				case err != nil:
 					return err
-				}
-				if section == "reset" {
+				case slices.Equal(args, []string{"reset"}):
 					return a.done(out, "reset")
-				}
-				if section == "" {
+				case len(args) == 0:
 					all = append(all, derived(all)...)
 				}
 				return a.printStats(out, all)

@@ -277,7 +277,7 @@ func cmdAwait(ts *testscript.TestScript, _ bool, args []string) {
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		c, err := dial(ts.Getenv("ADDR"), patience)
 		ts.Check(err)
-		all, err := c.stats("")
+		all, err := c.stats()
 		c.close()
 		ts.Check(err)
 		for _, s := range all {

@@ -198,12 +198,14 @@ func announce(o *options, log zerolog.Logger, lns []net.Listener) (removePid fun
 	return removePid
 }
 
-// logClasses shows the item classes, as memcached does at -vv.
+// logClasses shows the item classes at -vv, in memcached's words.
 func logClasses(log zerolog.Logger, store *slab.Store) {
-	for id, size := range store.ClassSizes() {
-		if size > 0 {
-			log.Info().Int("class", id).Int("chunk_size", size).Msg("slab class")
+	for id := 1; ; id++ {
+		class := store.ClassStats(id)
+		if class.ChunkSize == 0 {
+			return
 		}
+		log.Info().Msgf("slab class %3d: chunk size %9d perslab %7d", id, class.ChunkSize, class.ChunksPerPage)
 	}
 }
 
