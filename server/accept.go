@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"net"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -19,7 +20,8 @@ const acceptPause = 100 * time.Millisecond
 type listener struct {
 	ln   net.Listener
 	t    transport       // who serves its connections
-	raw  syscall.RawConn // nil if ln is not a socket
+	file *os.File        // epoll transport: the socket once more, for accepting raw
+	raw  syscall.RawConn // of file
 	fd   int             // for "stats conns"; -1 if it is not known
 	addr string
 	unix bool
@@ -37,11 +39,18 @@ func newListener(ln net.Listener) *listener {
 	}
 	if sc, is := ln.(syscall.Conn); is {
 		if raw, err := sc.SyscallConn(); err == nil {
-			l.raw = raw
 			_ = raw.Control(func(fd uintptr) { l.fd = int(fd) })
 		}
 	}
 	return l
+}
+
+// close ends the accepting. Nothing can be lost with a listener.
+func (l *listener) close() {
+	_ = l.ln.Close()
+	if l.file != nil {
+		_ = l.file.Close()
+	}
 }
 
 // accept lets the connections of ln in, one after another, until the listener

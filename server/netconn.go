@@ -64,7 +64,9 @@ func (c *netConn) run() {
 func (c *netConn) converse() CloseReason {
 	s := &c.session
 	for v := verdictRead; ; {
-		if err := c.await(v); err != nil {
+		// Before the read: what was sent before the drain is still read.
+		draining := c.t.draining.Load()
+		if err := c.await(v, draining); err != nil {
 			return CloseError
 		}
 		var ok bool
@@ -78,18 +80,25 @@ func (c *netConn) converse() CloseReason {
 		switch {
 		case v == verdictClose:
 			return CloseNormal
-		case c.t.draining.Load() && (v == verdictRead || v == verdictWait):
+		case draining && (v == verdictRead || v == verdictWait):
 			return CloseShutdown
 		}
 	}
 }
 
-// await waits for what the session wants: input, or a Wake.
-func (c *netConn) await(v verdict) error {
-	if c.session.wantsInput(v) {
-		return c.read()
-	}
-	if v == verdictWait && !c.t.draining.Load() {
+// await waits for what the session wants, input or a Wake. While the server
+// drains it takes what input is there and waits for nothing.
+func (c *netConn) await(v verdict, draining bool) error {
+	reads := c.session.wantsInput(v)
+	switch {
+	case reads && !draining:
+		return c.read(c.readOnce())
+	case reads && c.raw != nil:
+		if err := c.raw.Control(func(fd uintptr) { c.tryRead(fd) }); err != nil {
+			return err
+		}
+		return c.read(c.err)
+	case v == verdictWait && !draining:
 		<-c.woken
 	}
 	return nil
@@ -124,26 +133,15 @@ func (c *netConn) turn() (v verdict, ok bool) {
 	return v, s.end()
 }
 
-// read reads once. It returns nil without data after a Wake, and at the end of
-// the input.
-func (c *netConn) read() error {
-	err := c.readOnce()
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		// From wake. The deadline goes first: a Wake or drain from here on sets
-		// it again, one before is seen by the turn that follows.
-		if err := c.nc.SetReadDeadline(time.Time{}); err != nil {
-			return err
-		}
-		if !c.t.draining.Load() || c.raw == nil {
-			return nil
-		}
-		// What the client has sent before the drain is answered.
-		err = c.raw.Control(func(fd uintptr) { c.tryRead(fd) })
-		if err == nil {
-			err = c.err
-		}
-	}
-	if errors.Is(err, io.EOF) {
+// read looks at how a read ended. Only a broken connection is an error: a Wake
+// and the end of the input are none.
+func (c *netConn) read(err error) error {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		// From wake. A Wake or drain from here on sets the deadline again, one
+		// before is seen by the turn that follows.
+		return c.nc.SetReadDeadline(time.Time{})
+	case errors.Is(err, io.EOF):
 		c.session.eof = true
 		return nil
 	}

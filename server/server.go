@@ -104,11 +104,15 @@ func (s *Server) open(lns []net.Listener) (*sync.WaitGroup, error) {
 	listeners := make([]*listener, 0, len(lns))
 	for _, ln := range lns {
 		l := newListener(ln)
+		listeners = append(listeners, l)
+	}
+	for _, l := range listeners {
 		if err := s.choose(l); err != nil {
-			closeAll(lns)
+			for _, l := range listeners {
+				l.close()
+			}
 			return acceptors, err
 		}
-		listeners = append(listeners, l)
 	}
 	s.mu.Lock()
 	s.mu.listeners = listeners
@@ -146,6 +150,9 @@ func (s *Server) choose(l *listener) error {
 		}
 	}
 	l.t = *t
+	if loops {
+		return epollListen(l)
+	}
 	return nil
 }
 
@@ -170,7 +177,7 @@ func (s *Server) close(acceptors *sync.WaitGroup) {
 	s.mu.Unlock()
 	transports := s.transports()
 	for _, l := range listeners {
-		_ = l.ln.Close() // nothing is lost with a listener
+		l.close()
 	}
 	acceptors.Wait()
 	for _, t := range transports {
@@ -184,13 +191,6 @@ func (s *Server) close(acceptors *sync.WaitGroup) {
 	defer force.Stop()
 	for _, t := range transports {
 		t.wait()
-	}
-}
-
-// closeAll closes listeners that nobody serves.
-func closeAll(lns []net.Listener) {
-	for _, ln := range lns {
-		_ = ln.Close()
 	}
 }
 

@@ -12,7 +12,8 @@ import (
 // Finish, by the executor; Wake alone may be called by any goroutine.
 //
 // A transport works on a session in turns (see doc.go): begin, one read into
-// space, run, write what Out holds, end.
+// space, run, write what Out holds, end. A turn that only writes leaves out the
+// read and the run.
 type Session struct {
 	// Out collects the replies. Executors append to Out.Buf.
 	Out Output
@@ -101,12 +102,17 @@ func (s *Session) Wake() {
 func (s *Session) begin(l *lane) {
 	s.lane = l
 	s.input = l.in[:0]
-	if !s.heldIn.empty() {
-		s.input = l.in[:copy(l.in, s.heldIn.b.B)]
-		s.heldIn.release(l.buffers)
-	}
 	if s.heldOut.empty() {
 		s.Out.Buf, s.Out.pins = l.out[:0], l.pins[:0]
+	}
+}
+
+// load moves the input that was held since the last turn into the lane's buffer.
+// A turn that only writes leaves it where it is.
+func (s *Session) load() {
+	if !s.heldIn.empty() {
+		s.input = s.lane.in[:copy(s.lane.in, s.heldIn.b.B)]
+		s.heldIn.release(s.lane.buffers)
 	}
 }
 
@@ -126,13 +132,14 @@ func (s *Session) space() []byte {
 		return span
 	}
 	s.direct = false
+	s.load()
 	return s.lane.in[len(s.input):]
 }
 
 // span is memory of the sink's that is worth a read of its own, else nil.
 func (s *Session) span() []byte {
 	v := &s.value
-	if v.sink == nil || v.dead || v.left < directMin || len(s.input) > 0 {
+	if v.sink == nil || v.dead || v.left < directMin || len(s.input) > 0 || !s.heldIn.empty() {
 		return nil
 	}
 	span := v.sink.Span()
@@ -149,6 +156,7 @@ func (s *Session) span() []byte {
 // feed takes data that was read elsewhere; there must be room for it.
 func (s *Session) feed(data []byte) {
 	s.direct = false
+	s.load()
 	s.fed(copy(s.lane.in[len(s.input):], data))
 }
 

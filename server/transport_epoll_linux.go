@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -21,9 +22,21 @@ type epollTransport struct {
 func epollServes(ln *listener) bool {
 	switch ln.ln.(type) {
 	case *net.TCPListener, *net.UnixListener:
-		return ln.raw != nil
+		return true
 	}
 	return false
+}
+
+// epollListen prepares ln for accept. Package net lets nobody wait on its
+// listeners, but on a duplicate of the socket one may.
+func epollListen(ln *listener) error {
+	f, err := ln.ln.(interface{ File() (*os.File, error) }).File()
+	if err != nil {
+		return err
+	}
+	ln.file = f
+	ln.raw, err = f.SyscallConn()
+	return err
 }
 
 // newEpollTransport starts the loops.

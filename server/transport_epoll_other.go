@@ -11,3 +11,5 @@ func epollServes(*listener) bool { return false }
 func newEpollTransport(*Server) (transport, error) {
 	return nil, errors.ErrUnsupported
 }
+
+func epollListen(*listener) error { return errors.ErrUnsupported }

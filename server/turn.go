@@ -11,6 +11,7 @@ import (
 // (others). Input that is left over moves to a buffer of the session's own;
 // run is therefore called once a turn.
 func (s *Session) run(others bool) verdict {
+	s.load()
 	v := s.execute(others)
 	if v == verdictClose {
 		s.input = nil

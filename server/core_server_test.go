@@ -1,0 +1,522 @@
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// patience is how long a test waits for what must come.
+const patience = 20 * time.Second
+
+// eventually polls ok.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// toyServer is a running server.
+type toyServer struct {
+	*Server
+	t          *testing.T
+	h          *toyHandler
+	addr, unix string
+	stop       context.CancelFunc
+	ended      chan error
+}
+
+// transports runs f for each transport there is here.
+func transports(t *testing.T, f func(t *testing.T, name string)) {
+	t.Helper()
+	names := []string{TransportGoroutine}
+	if runtime.GOOS == "linux" {
+		names = append(names, TransportEpoll)
+	}
+	for _, name := range names {
+		t.Run(name, func(t *testing.T) { f(t, name) })
+	}
+}
+
+// startToy serves a toyHandler on a TCP and a Unix socket.
+func startToy(t *testing.T, transport string, change func(*Config)) *toyServer {
+	t.Helper()
+	cfg := Config{Threads: 2, MaxConns: 1500, MaxConnsFast: true, ReqsPerEvent: 20, Backlog: 1024, Transport: transport, UnixMask: 0o700}
+	if change != nil {
+		change(&cfg)
+	}
+	s := &toyServer{t: t, h: &toyHandler{}, ended: make(chan error, 1), unix: filepath.Join(t.TempDir(), "s")}
+	var err error
+	if s.Server, err = New(&cfg, s.h, zerolog.Nop()); err != nil {
+		t.Fatal(err)
+	}
+	tcp, err := Listen(&cfg, "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix, err := Listen(&cfg, "unix", s.unix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.addr = tcp.Addr().String()
+	ctx, cancel := context.WithCancel(context.Background())
+	s.stop = cancel
+	go func() { s.ended <- s.Serve(ctx, tcp, unix) }()
+	t.Cleanup(s.end)
+	return s
+}
+
+// end stops the server and checks that nothing is left of it.
+func (s *toyServer) end() {
+	s.stop()
+	select {
+	case err := <-s.ended:
+		if err != nil {
+			s.t.Error(err)
+		}
+		s.ended <- nil
+	case <-time.After(patience):
+		s.t.Fatal("the server does not end")
+	}
+	st := s.ConnStats()
+	if st.Current != 0 || st.BufferCount != 0 || st.BufferBytes != 0 {
+		s.t.Errorf("after the end: %+v", st)
+	}
+	if s.h.pins.Load() != 0 || s.h.sinks.Load() != 0 {
+		s.t.Errorf("%d pins and %d sinks left", s.h.pins.Load(), s.h.sinks.Load())
+	}
+}
+
+// toyClient is a connection to a toyServer.
+type toyClient struct {
+	net.Conn
+	t *testing.T
+	r *bufio.Reader
+}
+
+func (s *toyServer) dial() *toyClient { return s.dialTo("tcp", s.addr) }
+
+func (s *toyServer) dialTo(network, addr string) *toyClient {
+	s.t.Helper()
+	nc, err := net.Dial(network, addr)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	c := &toyClient{Conn: nc, t: s.t, r: newReader(nc)}
+	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = nc.Close() })
+	return c
+}
+
+func (c *toyClient) say(text string) {
+	c.t.Helper()
+	if _, err := io.WriteString(c.Conn, text); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *toyClient) hear(want string) {
+	c.t.Helper()
+	got := make([]byte, len(want))
+	n, err := io.ReadFull(c.r, got)
+	if err != nil {
+		c.t.Fatalf("%v after %.60q, want %.60q", err, got[:n], want)
+	}
+	differ(c.t, got, want)
+}
+
+// gone checks that the server has closed the connection.
+func (c *toyClient) gone() {
+	c.t.Helper()
+	rest, err := io.ReadAll(c.r)
+	if len(rest) > 0 || err != nil && !errors.Is(err, syscall.ECONNRESET) {
+		c.t.Fatalf("not closed: %.60q, %v", rest, err)
+	}
+}
+
+func (c *toyClient) closeWrite() {
+	c.t.Helper()
+	if err := c.Conn.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func TestServerConversation(t *testing.T) {
+	in, want := conversation()
+	// Cut where a value begins, so that it streams however the kernel cuts.
+	transports(t, func(t *testing.T, name string) {
+		s := startToy(t, name, nil)
+		for _, to := range [][2]string{{"tcp", s.addr}, {"unix", s.unix}} {
+			c := s.dialTo(to[0], to[1])
+			var sent sync.WaitGroup
+			sent.Add(1)
+			go func() {
+				defer sent.Done()
+				for rest := []byte(in); len(rest) > 0; rest = rest[min(len(rest), 1400):] {
+					if _, err := c.Write(rest[:min(len(rest), 1400)]); err != nil {
+						return // the server has quit before the last request
+					}
+				}
+			}()
+			got, err := io.ReadAll(c.r)
+			if err != nil && !errors.Is(err, syscall.ECONNRESET) {
+				t.Error(err)
+			}
+			sent.Wait()
+			// Refused values may have come whole, and then have been stored.
+			head, _, _ := strings.Cut(want, "refused")
+			differ(t, got[:min(len(head), len(got))], head)
+			if tail := strings.Repeat("[c]\r\n", 50); !bytes.HasSuffix(got, []byte(tail)) {
+				t.Errorf("the end is %.100q", got[max(0, len(got)-100):])
+			}
+		}
+		eventually(t, "both are counted as closed", func() bool { return s.h.closedBy(CloseNormal) == 2 })
+	})
+}
+
+func TestServerLargeValues(t *testing.T) {
+	transports(t, func(t *testing.T, name string) {
+		s := startToy(t, name, nil)
+		var all sync.WaitGroup
+		for range 4 {
+			c := s.dial()
+			all.Add(1)
+			go func() {
+				defer all.Done()
+				for _, n := range []int{0, 1, 1000, inlineMax, inlineMax + 1, inputMax, 300_000, 3_000_000} {
+					q, a := setOf("k", n)
+					if _, err := io.WriteString(c, q+fmt.Sprintf("get pin:%d\r\n", n)); err != nil {
+						t.Error(err)
+						return
+					}
+					a += strings.Repeat("x", n) + "\r\n"
+					got := make([]byte, len(a))
+					if _, err := io.ReadFull(c.r, got); err != nil || string(got) != a {
+						t.Errorf("%d bytes: %v", n, err)
+						return
+					}
+				}
+			}()
+		}
+		all.Wait()
+		st := s.ConnStats()
+		if st.BytesRead < 4*3_300_000 || st.BytesWritten < 4*3_300_000 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// A client that sends and never reads is not read any more; others are served.
+func TestServerNeverReads(t *testing.T) {
+	transports(t, func(t *testing.T, name string) {
+		s := startToy(t, name, func(c *Config) { c.Threads = 1 })
+		deaf := s.dial()
+		sent := make(chan struct{})
+		request := []byte(strings.Repeat("get big:10000\r\n", 1000))
+		go func() {
+			defer close(sent)
+			for {
+				if _, err := deaf.Write(request); err != nil {
+					return
+				}
+			}
+		}()
+		blocked := func() bool {
+			found := false
+			s.EachConn(func(c ConnInfo) { found = found || c.State == "conn_mwrite" })
+			return found
+		}
+		eventually(t, "the output blocks", blocked)
+		c := s.dial()
+		for range 200 {
+			c.say("get a\r\n")
+			c.hear("[a]\r\n")
+		}
+		if st := s.ConnStats(); st.BufferBytes > 4*outputMax {
+			t.Errorf("%d bytes are held", st.BufferBytes)
+		}
+		_ = deaf.Close()
+		<-sent
+		eventually(t, "the deaf one is gone", func() bool { return s.ConnStats().Current == 1 })
+	})
+}
+
+// A client that has sent much and then reads gets it all.
+func TestServerReadsLate(t *testing.T) {
+	transports(t, func(t *testing.T, name string) {
+		s := startToy(t, name, nil)
+		c := s.dial()
+		const n = 3000
+		go func() { _, _ = io.WriteString(c, strings.Repeat("get big:10000\r\n", n)) }()
+		eventually(t, "the output blocks", func() bool {
+			found := false
+			s.EachConn(func(c ConnInfo) { found = found || c.State == "conn_mwrite" })
+			return found
+		})
+		for range n {
+			c.hear(strings.Repeat("x", 10000) + "\r\n")
+		}
+		eventually(t, "no buffer is held", func() bool { return s.ConnStats().BufferCount == 0 })
+	})
+}
+
+func TestServerIdleHoldNothing(t *testing.T) {
+	transports(t, func(t *testing.T, name string) {
+		s := startToy(t, name, nil)
+		clients := make([]*toyClient, 1000)
+		for i := range clients {
+			clients[i] = s.dial()
+			clients[i].say("get a\r\nge")
+		}
+		for _, c := range clients {
+			c.hear("[a]\r\n")
+		}
+		eventually(t, "unfinished input is held", func() bool { return s.ConnStats().BufferCount == 1000 })
+		for _, c := range clients {
+			c.say("t b\r\n")
+			c.hear("[b]\r\n")
+		}
+		eventually(t, "nothing is held", func() bool {
+			st := s.ConnStats()
+			return st.BufferCount == 0 && st.BufferBytes == 0
+		})
+		if st := s.ConnStats(); st.Current != 1000 || st.Total != 1000 || st.Structures != 1000 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+func TestServerWakes(t *testing.T) {
+	transports(t, func(t *testing.T, name string) {
+		s := startToy(t, name, nil)
+		c := s.dial()
+		c.say("stats wait\r\nget a\r\n")
+		c.hear("waiting\r\n")
+		c.say("get b\r\n")
+		s.h.producers()[0].s.Wake()
+		c.hear("done\r\n[a]\r\n[b]\r\n")
+
+		// Half closed, and the answer still to come.
+		c.say("stats wait\r\n")
+		c.closeWrite()
+		c.hear("waiting\r\n")
+		s.h.producers()[1].s.Wake()
+		c.hear("done\r\n")
+		c.gone()
+		s.h.producers()[1].s.Wake() // too late, and harmless
+
+		w := s.dial()
+		w.say("stats watch\r\n")
+		w.hear("waiting\r\n")
+		for range 100 {
+			s.h.producers()[2].s.Wake()
+			w.hear("event\r\n")
+		}
+		w.closeWrite()
+		w.gone()
+		eventually(t, "the watch is aborted", s.h.producers()[2].aborted.Load)
+	})
+}
+
+// Many wakes from many goroutines while the client talks: none is lost.
+func TestServerWakesConcurrently(t *testing.T) {
+	transports(t, func(t *testing.T, name string) {
+		s := startToy(t, name, nil)
+		c := s.dial()
+		for range 300 {
+			seen := len(s.h.producers())
+			c.say("stats wait\r\n")
+			go func() {
+				for len(s.h.producers()) == seen {
+					runtime.Gosched()
+				}
+				s.h.producers()[seen].s.Wake()
+			}()
+			c.hear("waiting\r\ndone\r\n")
+		}
+	})
+}
+
+func TestServerDumps(t *testing.T) {
+	transports(t, func(t *testing.T, name string) {
+		s := startToy(t, name, func(c *Config) { c.Threads = 1 })
+		c := s.dial()
+		c.say("stats more 1000\r\nget a\r\n")
+		c.closeWrite()
+		other := s.dial()
+		chunk := strings.Repeat("m", 60000) + "\r\n"
+		for i := range 1000 {
+			c.hear(chunk)
+			if i%100 == 0 {
+				other.say("get a\r\n")
+				other.hear("[a]\r\n")
+			}
+		}
+		c.hear("done\r\n[a]\r\n")
+		c.gone()
+	})
+}
+
+func TestServerHalfClose(t *testing.T) {
+	transports(t, func(t *testing.T, name string) {
+		s := startToy(t, name, nil)
+		c := s.dial()
+		c.say(strings.Repeat("get big:5000\r\n", 500) + "get unfinished")
+		c.closeWrite()
+		c.hear(strings.Repeat(strings.Repeat("x", 5000)+"\r\n", 500))
+		c.gone()
+		eventually(t, "counted as a normal end", func() bool { return s.h.closedBy(CloseNormal) == 1 })
+	})
+}
+
+// Clients that break off in the middle leave nothing behind and kill nothing.
+func TestServerResets(t *testing.T) {
+	transports(t, func(t *testing.T, name string) {
+		s := startToy(t, name, nil)
+		for range 20 {
+			for _, text := range []string{"set k 0 0 100000\r\nabc", "get big:3000000\r\nget pin:3000000\r\n", "ge", "stats wait\r\n", "stats more 1000\r\n"} {
+				c := s.dial()
+				c.say(text)
+				if err := c.Conn.(*net.TCPConn).SetLinger(0); err != nil {
+					t.Fatal(err)
+				}
+				_ = c.Close()
+			}
+		}
+		eventually(t, "all are gone", func() bool {
+			// A late answer is waited for, unless the connection is known to be dead.
+			for _, p := range s.h.producers() {
+				p.s.Wake()
+			}
+			st := s.ConnStats()
+			return st.Current == 0 && st.BufferCount == 0
+		})
+		c := s.dial()
+		c.say("get a\r\n")
+		c.hear("[a]\r\n")
+	})
+}
+
+// A server that waits, in whatever state, does not spin.
+func TestServerIdleCosts(t *testing.T) {
+	transports(t, func(t *testing.T, name string) {
+		s := startToy(t, name, nil)
+		c := s.dial()
+		// Every state a connection may wait in.
+		c.say("get a\r\nge")
+		c.hear("[a]\r\n")
+		w := s.dial()
+		w.say("stats wait\r\n")
+		w.hear("waiting\r\n")
+		w.closeWrite()
+		deaf := s.dial()
+		go func() { _, _ = io.WriteString(deaf, strings.Repeat("get big:100000\r\n", 500)) }()
+		eventually(t, "the output blocks", func() bool {
+			found := false
+			s.EachConn(func(c ConnInfo) { found = found || c.State == "conn_mwrite" })
+			return found
+		})
+		// One that spins never has such a quiet moment.
+		eventually(t, "a quiet moment", func() bool {
+			before := cpuTime(t)
+			time.Sleep(100 * time.Millisecond)
+			return cpuTime(t)-before < 20*time.Millisecond
+		})
+	})
+}
+
+func cpuTime(t *testing.T) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+func TestServerEachConn(t *testing.T) {
+	transports(t, func(t *testing.T, name string) {
+		s := startToy(t, name, nil)
+		c, u := s.dial(), s.dialTo("unix", s.unix)
+		c.say("get a\r\n")
+		c.hear("[a]\r\n")
+		u.say("set k 0 0 100000\r\n")
+		want := map[string]string{
+			"tcp:" + s.addr: "conn_listening ", "unix:" + s.unix: "conn_listening ",
+			"tcp:" + c.LocalAddr().String(): "conn_read tcp:" + s.addr,
+			"?:<AF 0>":                      "conn_nread unix:" + s.unix,
+		}
+		eventually(t, "all are listed", func() bool {
+			n := 0
+			s.EachConn(func(i ConnInfo) {
+				if i.FD > 2 && want[i.Addr] == i.State+" "+i.ListenAddr {
+					n++
+				}
+			})
+			return n == len(want)
+		})
+	})
+}
+
+func TestServerRefusesBadConfig(t *testing.T) {
+	good := Config{Threads: 1, MaxConns: 1, ReqsPerEvent: 1}
+	for _, change := range []func(*Config){
+		func(c *Config) { c.Transport = "pigeon" }, func(c *Config) { c.Threads = 0 },
+		func(c *Config) { c.MaxConns = 0 }, func(c *Config) { c.ReqsPerEvent = 0 },
+	} {
+		c := good
+		change(&c)
+		if _, err := New(&c, &toyHandler{}, zerolog.Nop()); err == nil {
+			t.Errorf("%+v is accepted", c)
+		}
+	}
+}
+
+func TestListenUnix(t *testing.T) {
+	cfg := &Config{Backlog: 10, UnixMask: 0o640}
+	path := filepath.Join(t.TempDir(), "s")
+	for range 2 { // the second finds the file of the first
+		ln, err := Listen(cfg, "unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		st, err := os.Stat(path)
+		if err != nil || st.Mode().Perm() != 0o640 {
+			t.Errorf("mode %v, %v", st.Mode(), err)
+		}
+		if err := ln.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen(cfg, "unix", file); err == nil {
+		t.Error("a file that is no socket was taken")
+	}
+	if text, err := os.ReadFile(file); err != nil || string(text) != "precious" {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
+func newReader(r io.Reader) *bufio.Reader { return bufio.NewReader(r) }
