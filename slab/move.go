@@ -208,23 +208,27 @@ func (s *Store) expel(st *stripe, at place, h *header, ref uint32, dead bool) vi
 	return s.detachLocked(c, h, ref)
 }
 
-// roomFor returns a free chunk of the drained page's class, 0 if there is none:
-// a free one, else that of the coldest item. keep is not taken for that. Caller holds the stripe.
+// roomFor returns a chunk of the drained page's class, 0 if none can be had: a
+// free one, else one of a new page, else that of the coldest item but keep.
+// Caller holds the stripe.
 func (s *Store) roomFor(d *drain, st *stripe, keep uint32) uint32 {
 	const tries = 3
 	for range tries {
 		d.c.mu.Lock()
 		to := s.takeChunkLocked(d.c)
+		d.c.mu.Unlock()
+		if to == 0 {
+			to = s.allocFromPool(d.c)
+		}
 		if to != 0 || s.cfg.NoEvict {
-			d.c.mu.Unlock()
 			return to
 		}
+		d.c.mu.Lock()
 		v, ok := s.evictLocked(d.c, hold{st: st, keep: keep})
+		d.c.mu.Unlock()
 		if !ok {
-			d.c.mu.Unlock()
 			return 0
 		}
-		d.c.mu.Unlock()
 		if v.free {
 			s.freeItem(v.h, v.ref, v.state)
 		}
