@@ -10,7 +10,7 @@ import (
 	"github.com/holdfast-cache/holdfast/slab"
 )
 
-func TestShutdown(t *testing.T) {
+func TestShutdownCommand(t *testing.T) {
 	for _, test := range []struct {
 		say, want string
 		shutdowns []bool

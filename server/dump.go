@@ -168,7 +168,6 @@ type dumper struct {
 	cursor  slab.Cursor
 	visit   func(slab.Item)
 	out     []byte // the output while Produce runs
-	key     []byte
 }
 
 // Produce appends the next lines.

@@ -9,9 +9,9 @@ import (
 	"github.com/holdfast-cache/holdfast/slab"
 )
 
-// busyStatusNone is what slab_reassign_last_busy_status says while nothing has
-// stood in the way of a page move.
-const busyStatusNone = "none"
+// busyStatusWords say what stood in the way of the page move under way, by
+// slab.Stats.LastBusyStatus.
+var busyStatusWords = [...]string{"none", "filling", "pinned", "locked"}
 
 // generalStats is stats without a word. Names and order are memcached's; the
 // lines of features that are off are left out.
@@ -53,12 +53,12 @@ func (n *Node) processStats(w *statWriter) {
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &ru); err != nil {
 		ru = syscall.Rusage{}
 	}
-	w.str("rusage_user", cpuTime(ru.Utime))
-	w.str("rusage_system", cpuTime(ru.Stime))
+	w.str("rusage_user", rusageTime(ru.Utime))
+	w.str("rusage_system", rusageTime(ru.Stime))
 }
 
-// cpuTime is a processor time in seconds, with microseconds.
-func cpuTime(t syscall.Timeval) string { return fmt.Sprintf("%d.%06d", t.Sec, t.Usec) }
+// rusageTime is a processor time in seconds, with microseconds.
+func rusageTime(t syscall.Timeval) string { return fmt.Sprintf("%d.%06d", t.Sec, t.Usec) }
 
 // connectionStats tells of connections and their buffers. There are no response
 // objects and no reserved descriptors here: replies are bytes in a buffer, and
@@ -118,7 +118,7 @@ func backgroundStats(w *statWriter, conf *slab.Config, st *slab.Stats) {
 		w.uint("slab_reassign_busy_items", st.BusyItems)
 		w.uint("slab_reassign_busy_deletes", st.BusyDeletes)
 		w.uint("slab_reassign_busy_nomem", st.BusyNoMem)
-		w.str("slab_reassign_last_busy_status", busyStatusNone)
+		w.str("slab_reassign_last_busy_status", busyStatusWords[st.LastBusyStatus%len(busyStatusWords)])
 		w.bool01("slab_reassign_running", st.ReassignRuns)
 		w.uint("slabs_moved", st.PagesMoved)
 	}

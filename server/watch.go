@@ -4,6 +4,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/holdfast-cache/holdfast/protocol"
 )
 
 // Bounds of the log streams.
@@ -161,7 +163,7 @@ func (w *watcher) putLocked(line []byte) {
 	var told []byte
 	if w.missed > 0 {
 		told = append(note[:0], "skipped="...)
-		told = append(appendUint(told, w.missed), '\n')
+		told = append(protocol.AppendUint(told, w.missed), '\n')
 		need += len(told)
 	}
 	if need > w.ring.free() {

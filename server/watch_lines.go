@@ -82,14 +82,14 @@ func (h *logHub) beginLocked(kind string) []byte {
 	for unit := 100000; unit > 0; unit /= 10 {
 		b = append(b, byte('0'+usec/unit%10))
 	}
-	b = appendUint(append(b, " gid="...), h.mu.gid)
+	b = protocol.AppendUint(append(b, " gid="...), h.mu.gid)
 	return append(append(b, " type="...), kind...)
 }
 
 // appendItem appends what the lines about items end in.
 func appendItem(b []byte, class uint8, cfd uint64, size int) []byte {
-	b = appendUint(append(b, " clsid="...), uint64(class))
-	b = appendUint(append(b, " cfd="...), cfd)
+	b = protocol.AppendUint(append(b, " clsid="...), uint64(class))
+	b = protocol.AppendUint(append(b, " cfd="...), cfd)
 	return append(strconv.AppendInt(append(b, " size="...), int64(size), 10), '\n')
 }
 
@@ -137,7 +137,7 @@ func (h *logHub) deleted(_ *Session, key []byte, op protocol.Op, class uint8, si
 	} else {
 		b = append(b, " cmd=delete"...)
 	}
-	b = appendUint(append(b, " clsid="...), uint64(class))
+	b = protocol.AppendUint(append(b, " clsid="...), uint64(class))
 	b = append(strconv.AppendInt(append(b, " size="...), int64(size), 10), '\n')
 	h.emitLocked(watchDeletions, b)
 }
@@ -149,7 +149,7 @@ func appendPeer(b []byte, remote netip.AddrPort) []byte {
 	}
 	b = append(b, " rip="...)
 	b = remote.Addr().Unmap().AppendTo(b)
-	b = appendUint(append(b, " rport="...), uint64(remote.Port()))
+	b = protocol.AppendUint(append(b, " rport="...), uint64(remote.Port()))
 	return append(b, " transport=tcp"...)
 }
 
@@ -180,8 +180,8 @@ func (h *logHub) stored(e *slab.Event) {
 	case slab.EventCrawl:
 		b = h.crawlLocked(e)
 	case slab.EventPageMove:
-		b = appendUint(append(h.beginLocked("slab_move"), " src="...), uint64(e.Class))
-		b = appendUint(append(b, " dst="...), uint64(e.Dst))
+		b = protocol.AppendUint(append(h.beginLocked("slab_move"), " src="...), uint64(e.Class))
+		b = protocol.AppendUint(append(b, " dst="...), uint64(e.Dst))
 		if e.Done {
 			b = append(b, " state=done\n"...)
 		} else {
@@ -198,22 +198,22 @@ func (h *logHub) evictionLocked(e *slab.Event) []byte {
 	b := appendURI(append(h.beginLocked("eviction"), " key="...), e.Key)
 	b = append(append(b, " fetch="...), yesNo(e.Fetched)...)
 	b = strconv.AppendInt(append(b, " ttl="...), e.TTL, 10)
-	b = appendUint(append(b, " la="...), uint64(e.Idle))
-	b = appendUint(append(b, " clsid="...), uint64(e.Class))
+	b = protocol.AppendUint(append(b, " la="...), uint64(e.Idle))
+	b = protocol.AppendUint(append(b, " clsid="...), uint64(e.Class))
 	return append(strconv.AppendInt(append(b, " size="...), int64(e.Size), 10), '\n')
 }
 
 // crawlLocked is the line of a list that was crawled. The caller holds mu.
 func (h *logHub) crawlLocked(e *slab.Event) []byte {
-	b := appendUint(append(h.beginLocked("lru_crawler"), " crawler="...), uint64(e.Class))
+	b := protocol.AppendUint(append(h.beginLocked("lru_crawler"), " crawler="...), uint64(e.Class))
 	b = append(append(b, " lru="...), e.List.String()...)
-	b = appendUint(append(b, " low_mark="...), e.LowMark)
-	b = appendUint(append(b, " next_reclaims="...), e.Ready)
-	b = appendUint(append(b, " since_run="...), uint64(e.Since))
-	b = appendUint(append(b, " next_run="...), uint64(e.NextRun))
-	b = appendUint(append(b, " elapsed="...), uint64(e.Run.End-e.Run.Start))
-	b = appendUint(append(b, " examined="...), e.Run.Seen)
-	return append(appendUint(append(b, " reclaimed="...), e.Run.Reclaimed), '\n')
+	b = protocol.AppendUint(append(b, " low_mark="...), e.LowMark)
+	b = protocol.AppendUint(append(b, " next_reclaims="...), e.Ready)
+	b = protocol.AppendUint(append(b, " since_run="...), uint64(e.Since))
+	b = protocol.AppendUint(append(b, " next_run="...), uint64(e.NextRun))
+	b = protocol.AppendUint(append(b, " elapsed="...), uint64(e.Run.End-e.Run.Start))
+	b = protocol.AppendUint(append(b, " examined="...), e.Run.Seen)
+	return append(protocol.AppendUint(append(b, " reclaimed="...), e.Run.Reclaimed), '\n')
 }
 
 // ConnOpened tells the watchers of a new connection.
@@ -225,7 +225,7 @@ func (n *Node) ConnOpened(s *Session) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	b := appendPeer(h.beginLocked("conn_new"), s.Remote)
-	h.emitLocked(watchConnEvents, append(appendUint(append(b, " cfd="...), s.ID), '\n'))
+	h.emitLocked(watchConnEvents, append(protocol.AppendUint(append(b, " cfd="...), s.ID), '\n'))
 }
 
 // ConnClosed tells the watchers of a connection that has ended.
@@ -238,7 +238,7 @@ func (n *Node) ConnClosed(s *Session, reason CloseReason) {
 	defer h.mu.Unlock()
 	b := appendPeer(h.beginLocked("conn_close"), s.Remote)
 	b = append(append(b, " reason="...), closeReasonWords[reason]...)
-	h.emitLocked(watchConnEvents, append(appendUint(append(b, " cfd="...), s.ID), '\n'))
+	h.emitLocked(watchConnEvents, append(protocol.AppendUint(append(b, " cfd="...), s.ID), '\n'))
 }
 
 // appendURI appends key with every byte escaped that is not a letter, a digit

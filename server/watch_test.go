@@ -100,8 +100,10 @@ func TestWatchStoreEvents(t *testing.T) {
 	w := watching(t, n, "evictions sysevents")
 	for _, e := range []slab.Event{
 		{Kind: slab.EventEviction, Class: 3, Key: []byte("k y"), Fetched: true, TTL: -1, Idle: 7, Size: 11},
-		{Kind: slab.EventCrawl, Class: 4, List: slab.Cold, LowMark: 1, Ready: 2, Since: 3, NextRun: 65,
-			Run: &slab.CrawlRun{Seen: 10, Reclaimed: 5, Start: 100, End: 104}},
+		{
+			Kind: slab.EventCrawl, Class: 4, List: slab.Cold, LowMark: 1, Ready: 2, Since: 3, NextRun: 65,
+			Run: &slab.CrawlRun{Seen: 10, Reclaimed: 5, Start: 100, End: 104},
+		},
 		{Kind: slab.EventPageMove, Class: 1, Dst: 2},
 		{Kind: slab.EventPageMove, Class: 1, Dst: 2, Done: true},
 	} {
