@@ -67,6 +67,7 @@ func startToy(t *testing.T, transport string, change func(*Config)) *toyServer {
 	if s.Server, err = New(&cfg, s.h, zerolog.Nop()); err != nil {
 		t.Fatal(err)
 	}
+	s.tickEach = time.Hour // tests move the clock themselves
 	tcp, err := Listen(&cfg, "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -34,6 +34,7 @@ type Server struct {
 	quit     chan struct{} // closed by RequestShutdown
 	quitOnce sync.Once
 	drainFor time.Duration
+	tickEach time.Duration
 
 	mu struct {
 		sync.Mutex
@@ -55,7 +56,7 @@ func New(cfg *Config, h Handler, log zerolog.Logger) (*Server, error) {
 	if cfg.Threads < 1 || cfg.MaxConns < 1 || cfg.ReqsPerEvent < 1 {
 		return nil, errors.New("threads, connections and requests per event must each be at least 1")
 	}
-	s := &Server{cfg: cfg, handler: h, started: time.Now(), quit: make(chan struct{}), drainFor: drainTime}
+	s := &Server{cfg: cfg, handler: h, started: time.Now(), quit: make(chan struct{}), drainFor: drainTime, tickEach: time.Second}
 	s.observer, _ = h.(ConnObserver)
 	s.conf.reqs = cfg.ReqsPerEvent
 	s.conf.debug = cfg.DebugClock
@@ -197,7 +198,7 @@ func (s *Server) close(acceptors *sync.WaitGroup) {
 // ticker keeps the seconds and has idle connections closed.
 func (s *Server) ticker(stop <-chan struct{}, done chan<- struct{}) {
 	defer close(done)
-	tick := time.NewTicker(time.Second)
+	tick := time.NewTicker(s.tickEach)
 	defer tick.Stop()
 	for {
 		select {
