@@ -17,8 +17,8 @@ func TestLimitHolds(t *testing.T) {
 	for _, mb := range []int64{4, 9, 20} {
 		t.Run(fmt.Sprint(mb, " MiB"), func(t *testing.T) {
 			s, w := newStore(t, func(c *Config) { c.LimitBytes = mb << 20; c.HashPower = 4 })
-			for i := range 40_000 {
-				mustSet(t, w, fmt.Sprint("key-", i), strings.Repeat("v", i%700), SetOp{})
+			for i := range 20_000 {
+				mustSet(t, w, fmt.Sprint("key-", i), strings.Repeat("v", i%1400), SetOp{})
 				if i%4096 == 0 {
 					s.Tick(uint32(1000 + i/1024))
 					s.Maintain()

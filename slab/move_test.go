@@ -42,6 +42,9 @@ func fillClass(t testing.TB, s *Store, w *Worker, prefix string, n int) (class, 
 	for i := 0; ; i++ {
 		k := fmt.Sprint(prefix, i)
 		mustSet(t, w, k, v, SetOp{})
+		if i%64 != 0 {
+			continue
+		}
 		if class = classOf(t, s, w, k); s.ClassStats(class).Evicted > 0 {
 			return class, i + 1
 		}
@@ -240,7 +243,7 @@ func TestStealForEmptyClass(t *testing.T) {
 func TestAutomoveFollowsSizes(t *testing.T) {
 	for mode := 1; mode <= 2; mode++ {
 		t.Run(fmt.Sprint("automove ", mode), func(t *testing.T) {
-			s, w := newStore(t, func(c *Config) { c.LimitBytes = 32 << 20; c.Automove = mode })
+			s, w := newStore(t, func(c *Config) { c.PageBytes = 128 << 10; c.Automove = mode })
 			now := uint32(1000)
 			second := func() {
 				now++
@@ -255,10 +258,10 @@ func TestAutomoveFollowsSizes(t *testing.T) {
 			v := strings.Repeat("y", 4000)
 			large := 0
 			for i := range 60 {
-				for j := range 400 {
-					mustSet(t, w, fmt.Sprint("large", i*400+j), v, SetOp{})
+				for j := range 60 {
+					mustSet(t, w, fmt.Sprint("large", i*60+j), v, SetOp{})
 				}
-				large = classOf(t, s, w, fmt.Sprint("large", i*400+399))
+				large = classOf(t, s, w, fmt.Sprint("large", i*60+59))
 				second()
 			}
 			a, b := s.ClassStats(small), s.ClassStats(large)
