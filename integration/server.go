@@ -169,7 +169,7 @@ func (p *Process) Stats(command string) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer c.Close()
+	defer hangUp(c)
 	return AskStats(c, command)
 }
 
