@@ -2,9 +2,9 @@
 // connections, cuts their bytes into requests, has them executed and writes the
 // replies. The Handler it comes with is Node, which serves a slab.Store.
 //
-//	 socket ─▶ transport ─▶ Session ─▶ protocol.Parser ─▶ Executor ─▶ slab.Store
-//	   ▲       owns the fd   bytes in    bytes→Batch       Batch→calls   item memory
-//	   └── one write a turn ◀── Session.Out ◀── protocol.Append… ◀── item ◀───┘
+//	socket ─▶ transport ─▶ Session ─▶ protocol.Parser ─▶ Executor ─▶ slab.Store
+//	  ▲       owns the fd   bytes in    bytes→Batch       Batch→calls   item memory
+//	  └── one write a turn ◀── Session.Out ◀── protocol.Append… ◀── item ◀───┘
 //
 // # Turns
 //
