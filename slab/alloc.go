@@ -28,26 +28,8 @@ func (s *Store) allocSlow(c *class, held hold) uint32 {
 	if ref := s.allocFromPool(c); ref != 0 {
 		return ref
 	}
-	for range evictRounds {
-		c.mu.Lock()
-		if ref := s.takeChunkLocked(c); ref != 0 {
-			c.mu.Unlock()
-			return ref
-		}
-		v, ok := s.evictLocked(c, held)
-		if !ok {
-			c.mu.Unlock()
-			break
-		}
-		c.counts.directReclaims++
-		if v.free && s.reusableLocked(c, &v) {
-			c.mu.Unlock()
-			return v.ref
-		}
-		c.mu.Unlock()
-		if v.free {
-			s.freeItem(v.h, v.ref, v.state)
-		}
+	if ref := s.allocOver(c, c, held); ref != 0 {
+		return ref
 	}
 	if !s.cfg.NoEvict && s.stealPage(c, held) {
 		c.mu.Lock()
@@ -57,9 +39,46 @@ func (s *Store) allocSlow(c *class, held hold) uint32 {
 			return ref
 		}
 	}
+	// A class may hold nothing but heads and last pieces of chained items,
+	// which are on the lists of the top class.
+	if ref := s.allocOver(c, s.top(), held); ref != 0 {
+		return ref
+	}
 	c.mu.Lock()
 	c.counts.outOfMemory++
 	c.mu.Unlock()
+	return 0
+}
+
+// allocOver takes items off the lists of from until the class has a chunk to
+// give. It returns 0 if that does not come about within a few rounds.
+func (s *Store) allocOver(c, from *class, held hold) uint32 {
+	for range evictRounds {
+		c.mu.Lock()
+		ref := s.takeChunkLocked(c)
+		if ref != 0 {
+			c.mu.Unlock()
+			return ref
+		}
+		if c != from {
+			c.mu.Unlock()
+			from.mu.Lock()
+		}
+		v, ok := s.evictLocked(from, held)
+		if !ok {
+			from.mu.Unlock()
+			return 0
+		}
+		from.counts.directReclaims++
+		if c == from && v.free && s.reusableLocked(c, &v) {
+			c.mu.Unlock()
+			return v.ref
+		}
+		from.mu.Unlock()
+		if v.free {
+			s.freeItem(v.h, v.ref, v.state)
+		}
+	}
 	return 0
 }
 

@@ -18,6 +18,9 @@ type modelItem struct {
 	token   bool
 }
 
+// ownCAS is more than any compare value that the store gives by itself.
+const ownCAS = 1 << 40
+
 // model runs a store and a map side by side. The store may forget items when
 // memory is short; it must never show anything that the map does not hold.
 type model struct {
@@ -153,21 +156,20 @@ func (m *model) drawSetOp(t *rapid.T, key string) SetOp {
 		op.CAS = m.items[key].cas + uint64(rapid.SampledFrom([]int{0, 0, 1, -1}).Draw(t, "cas"))
 	}
 	if rapid.IntRange(0, 5).Draw(t, "own") == 0 {
-		op.NewCAS = rapid.Uint64Range(1, 50).Draw(t, "newCAS")
+		op.NewCAS = ownCAS + rapid.Uint64Range(1, 50).Draw(t, "newCAS")
 	}
 	return op
 }
 
-// afterSet applies to the model what the set should have done.
-func (m *model) afterSet(t *rapid.T, key, v string, op *SetOp, old modelItem, had bool, r SetResult) {
-	item := modelItem{value: v, flags: op.Flags, exptime: op.Exptime, cas: r.CAS, binary: op.Binary}
-	want := Stored
+// outcome says what a set should come to, and the item that it should leave.
+func (m *model) outcome(key, v string, op *SetOp, old modelItem, had bool) (modelItem, Result) {
+	item := modelItem{value: v, flags: op.Flags, exptime: op.Exptime, binary: op.Binary}
 	switch {
 	case m.s.wireSize(len(key), len(v), op.Flags) > m.s.cfg.ItemSizeMax:
-		want = TooLarge
+		return item, TooLarge
 	case op.Mode >= ModeAppend && !had:
 		if item.exptime = op.VivifyExptime; !op.Vivify {
-			want = NotStored
+			return item, NotStored
 		}
 	case op.Mode >= ModeAppend:
 		if item = old; op.Mode == ModeAppend {
@@ -175,33 +177,50 @@ func (m *model) afterSet(t *rapid.T, key, v string, op *SetOp, old modelItem, ha
 		} else {
 			item.value = v + item.value
 		}
-		item.cas, item.stale, item.token = r.CAS, false, false
+		item.stale, item.token = false, false
 		if op.Compare && op.CAS != 0 && op.CAS != old.cas {
-			want = Exists
+			return item, Exists
 		} else if m.s.wireSize(len(key), len(item.value), item.flags) > m.s.cfg.ItemSizeMax {
-			want = NotStored
+			return item, NotStored
 		}
 	case op.Mode == ModeAdd:
 		if had {
-			want = NotStored
+			return item, NotStored
 		}
 	case op.Compare && !had:
-		want = NotFound
+		return item, NotFound
 	case !had && op.Mode == ModeReplace:
-		want = NotStored
+		return item, NotStored
 	case op.Compare && op.CAS != 0 && op.CAS == old.cas:
 	case op.Compare && op.CAS != 0 && op.Invalidate && op.CAS < old.cas:
 		item.exptime, item.stale, item.token = old.exptime, true, old.token
 	case op.Compare:
-		want = Exists
+		return item, Exists
+	}
+	return item, Stored
+}
+
+// afterSet compares a set's result with what it should have been, and applies
+// it to the model.
+func (m *model) afterSet(t *rapid.T, key, v string, op *SetOp, old modelItem, had bool, r SetResult) {
+	item, want := m.outcome(key, v, op, old, had)
+	if had && !m.room() && (r.Result != want || want == Stored && r.ValueLen != len(item.value)) {
+		// Making room for the new item may have pushed the old one out.
+		if lone, res := m.outcome(key, v, op, modelItem{}, false); r.Result == res {
+			item, want = lone, res
+			if res != Stored {
+				delete(m.items, key)
+			}
+		}
 	}
 	lacked := r.Result == NoMemory || op.Mode >= ModeAppend && r.Result == NotStored && want == Stored
 	switch {
 	case r.Result == want && want == Stored:
-		m.items[key] = item
 		if r.ValueLen != len(item.value) || r.CAS == 0 {
 			t.Fatalf("set %q: %+v, want %d bytes", key, r, len(item.value))
 		}
+		item.cas = r.CAS
+		m.items[key] = item
 		return
 	case lacked:
 		m.failed(t, "set")
@@ -305,7 +324,7 @@ func (m *model) remove(t *rapid.T) {
 		Compare: rapid.IntRange(0, 3).Draw(t, "compare") == 0, CAS: item.cas,
 		Invalidate: rapid.Bool().Draw(t, "invalidate"), DropValue: rapid.Bool().Draw(t, "dropvalue"),
 		SetExptime: rapid.Bool().Draw(t, "setexp"), Exptime: m.drawExptime(t),
-		NewCAS: rapid.SampledFrom([]uint64{0, 0, 33}).Draw(t, "newCAS"),
+		NewCAS: rapid.SampledFrom([]uint64{0, 0, ownCAS}).Draw(t, "newCAS"),
 	}
 	r := m.w.Delete(m.s.keyString(key), &op)
 	switch {
@@ -335,7 +354,7 @@ func (m *model) remove(t *rapid.T) {
 	}
 	m.w.Get(m.s.keyString(key), &GetOp{NoBump: true}, func(v *View) {
 		switch {
-		case op.NewCAS != 0 && v.CAS() != op.NewCAS, op.NewCAS == 0 && op.Invalidate && v.CAS() == item.cas && item.cas != 33:
+		case op.NewCAS != 0 && v.CAS() != op.NewCAS, op.NewCAS == 0 && op.Invalidate && v.CAS() == item.cas && item.cas < ownCAS:
 			t.Fatalf("delete %q %+v: CAS %d after %d", key, op, v.CAS(), item.cas)
 		}
 		item.cas = v.CAS()

@@ -54,6 +54,12 @@ func (s *Store) usedBytesLocked() int64 {
 	return s.pool.mu.indexBytes + int64(s.pool.mu.given)*int64(s.cfg.PageBytes)
 }
 
+// indexHeadroomLocked returns how many bytes pages leave to the index, so that
+// a full store has room for the odd overflow bucket. Caller holds the pool.
+func (s *Store) indexHeadroomLocked() int64 {
+	return s.pool.mu.indexBytes/32 + 2*overflowBatch*bucketBytes
+}
+
 // chargeIndexLocked counts n more bytes of index if the limit has room (I8).
 // Caller holds the pool.
 func (s *Store) chargeIndexLocked(n int64) bool {
@@ -70,7 +76,7 @@ func (s *Store) takePage() uint32 {
 	p := &s.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if s.usedBytesLocked()+p.mu.reserved+int64(s.cfg.PageBytes) > s.limit.Load() {
+	if s.usedBytesLocked()+max(p.mu.reserved, s.indexHeadroomLocked())+int64(s.cfg.PageBytes) > s.limit.Load() {
 		return 0
 	}
 	n := p.mu.free

@@ -125,18 +125,24 @@ func (s *Store) replaceLocked(c *class, f *fresh, old *header, oldRef uint32, in
 
 // insertOver enters a ref when the bucket is full and the index may not grow:
 // in place of the item of that bucket that was not accessed for the longest
-// time. It reports false if evictions are off. Caller holds the stripe.
+// time, rather one that is not active. It reports false if evictions are off.
+// Caller holds the stripe.
 func (s *Store) insertOver(st *stripe, hash uint64, ref uint32) bool {
 	if s.cfg.NoEvict {
 		return false
 	}
 	now := s.now.Load()
 	var oldest place
-	var idle uint32
+	var most uint32
 	for b := s.index.bucket(s.home(st, hash)); ; b = s.index.bucket(b.next) {
 		for slot, r := range &b.refs {
-			if a := age(s.header(r).loadState(), now); oldest.b == nil || a > idle {
-				oldest, idle = place{b, slot}, a
+			h := s.header(r)
+			cold := age(h.loadState(), now)
+			if h.loadWord()&markActive == 0 {
+				cold += accessMask + 1
+			}
+			if oldest.b == nil || cold > most {
+				oldest, most = place{b, slot}, cold
 			}
 		}
 		if b.next == 0 {
