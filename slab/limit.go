@@ -228,7 +228,7 @@ func (s *Store) automoveByAge(window int, ratio float64) {
 		return
 	}
 	s.pool.mu.Lock()
-	full := -s.overLimitLocked() < int64(s.cfg.PageBytes)
+	full := s.overLimitLocked()+s.indexHeadroomLocked()+int64(s.cfg.PageBytes) > 0
 	s.pool.mu.Unlock()
 	if choice := u.mover.decide(&now, full); choice.Src != 0 {
 		s.startMove(choice.Src, choice.Dst, moveAsked)

@@ -1,6 +1,9 @@
 package slab
 
-import "sync/atomic"
+import (
+	"slices"
+	"sync/atomic"
+)
 
 // Emptying a page so that it can go to another class. Items in it are copied
 // to other chunks of the class while there are any (making room at the cold
@@ -33,7 +36,8 @@ type drain struct {
 	// rescue copies live items instead of evicting them; force takes pinned
 	// items out of the store, so that they free themselves when unpinned.
 	rescue, force bool
-	busy          int // chunks passed over in this pass
+	busy          int      // chunks passed over in this pass
+	avoid         []uint32 // pages that could not be emptied a moment ago
 }
 
 // drained is how a step of draining ended.
@@ -58,7 +62,7 @@ func (s *Store) drainPage(c *class, d *drain) bool {
 	}
 	for i := range min(looks, len(c.own)) {
 		n := c.own[(from+i)%len(c.own)]
-		if s.pages[n].state != pageAssigned {
+		if s.pages[n].state != pageAssigned || slices.Contains(d.avoid, n) {
 			continue
 		}
 		if best == 0 || s.pages[n].used < s.pages[best].used {
@@ -345,22 +349,26 @@ func (s *Store) copyPart(h *header, ref, to uint32) {
 // hold a stripe, named in held, but no class.
 func (s *Store) stealPage(c *class, held hold) bool {
 	const (
-		tries = 4
+		tries = 8
 		step  = 64
 	)
 	var seen sights
+	var failed [tries]uint32
 	s.sight(&seen)
-	for range tries {
+	for try := range tries {
 		src := pickSource(&seen, int(c.id), 1) // better a class without memory than a client
 		if src == 0 {
 			return false
 		}
-		d := drain{held: held}
+		d := drain{held: held, avoid: failed[:try]}
 		if !s.drainPage(&s.classes[src], &d) {
 			seen[src].Pages = 0
 			continue
 		}
 		how := drainMore
+		if s.filling(&d) {
+			how = drainAgain // it would be emptied in vain
+		}
 		for how == drainMore {
 			how = s.drainStep(&d, step)
 		}
@@ -369,9 +377,24 @@ func (s *Store) stealPage(c *class, held hold) bool {
 			return true
 		}
 		s.undrain(&d)
+		failed[try] = d.page
 		seen[src].TailAge, seen[src].FreeChunks = 0, 0 // rather another class now
 	}
 	return false
+}
+
+// filling reports whether a value is being received into a draining page.
+func (s *Store) filling(d *drain) bool {
+	d.c.mu.Lock()
+	used, bump := s.pages[d.page].used, s.pages[d.page].bump
+	d.c.mu.Unlock()
+	for i := range bump {
+		h := s.header(d.page<<s.pageShift + i*d.c.unit)
+		if h.loadState()&stateMask != stateFree {
+			used--
+		}
+	}
+	return int32(used) > 0
 }
 
 // reassignPage gives an empty page that was taken from a class to another.
