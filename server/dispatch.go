@@ -156,13 +156,17 @@ func (x *executor) getAndTouch(s *Session, r *protocol.Request, keys []slab.Key)
 func (x *executor) fetchAll(s *Session, r *protocol.Request, keys []slab.Key) uint64 {
 	watched, detailed := x.node.watch.on(), x.node.detail.on.Load()
 	hits := uint64(0)
+	var dead deadLookups
 	for i := range keys {
 		x.key = keys[i].Bytes
+		if watched {
+			dead = deadLookupsOf(x.w)
+		}
 		hit := x.w.Get(keys[i], &x.getOp, x.visitValue) == slab.Hit
 		if hit {
 			hits++
 		} else if watched {
-			x.node.watch.fetch(s, x.key, fetchMiss, 0, 0)
+			x.node.watch.fetch(s, x.key, dead.missed(x.w), 0, 0)
 		}
 		if detailed {
 			x.node.detail.get(x.key, hit)
@@ -290,10 +294,14 @@ func (x *executor) watchedLookup(s *Session, k slab.Key) (uint8, int) {
 		class  uint8
 		size   int
 	}
-	found.status = fetchMiss
-	x.w.Get(k, &slab.GetOp{NoBump: true}, func(v *slab.View) {
-		found.status, found.class, found.size = fetchHit, v.Class(), v.ValueLen()
-	})
+	dead := deadLookupsOf(x.w)
+	if x.w.Get(k, &slab.GetOp{NoBump: true, Peek: true}, func(v *slab.View) {
+		found.class, found.size = v.Class(), v.ValueLen()
+	}) == slab.Hit {
+		found.status = fetchHit
+	} else {
+		found.status = dead.missed(x.w)
+	}
 	x.node.watch.fetch(s, k.Bytes, found.status, found.class, found.size)
 	return found.class, found.size
 }

@@ -92,14 +92,12 @@ func (n *Node) crawl(word []byte) string {
 		return replyCrawlerBusy
 	}
 	switch n.store.Crawl(classes) {
-	case slab.CrawlStarted:
+	case slab.CrawlStarted, slab.CrawlNothing: // empty lists are crawled in no time
 		return replyOK
 	case slab.CrawlBusy:
 		return replyCrawlerBusy
 	case slab.CrawlBadClass:
 		return replyCrawlerBadClass
-	case slab.CrawlNothing:
-		return replyCrawlerNone
 	case slab.CrawlDisabled:
 		return replyCrawlerOff
 	default:

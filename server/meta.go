@@ -1,6 +1,8 @@
 package server
 
 import (
+	"strconv"
+
 	"github.com/holdfast-cache/holdfast/protocol"
 	"github.com/holdfast-cache/holdfast/slab"
 )
@@ -24,6 +26,10 @@ func (x *executor) metaGet(s *Session, r *protocol.Request, k slab.Key) {
 			x.getOp.RecacheFirst = !x.getOp.Touch
 		}
 	}
+	var dead deadLookups
+	if x.node.watch.on() {
+		dead = deadLookupsOf(x.w)
+	}
 	if x.w.Get(k, &x.getOp, x.visitMeta) == slab.Hit {
 		// A get that touches counts as a touch, but only if there is an item.
 		if m.Has('T') {
@@ -38,7 +44,7 @@ func (x *executor) metaGet(s *Session, r *protocol.Request, k slab.Key) {
 	x.c.cmdGet++
 	x.c.getMisses++
 	if x.node.watch.on() {
-		x.node.watch.fetch(s, k.Bytes, fetchMiss, 0, 0)
+		x.node.watch.fetch(s, k.Bytes, dead.missed(x.w), 0, 0)
 	}
 	if !m.Quiet {
 		replyMeta(s, r, protocol.MetaMiss)
@@ -99,7 +105,11 @@ func (x *executor) appendMetaGet(v *slab.View) {
 	if withValue {
 		x.appendBody(v)
 	}
-	if x.node.watch.on() {
+	switch {
+	case !x.node.watch.on():
+	case v.Created:
+		x.node.watch.fetch(x.s, x.key, fetchMiss, 0, 0)
+	default:
 		x.node.watch.fetch(x.s, x.key, fetchHit, v.Class(), n)
 	}
 }
@@ -232,6 +242,10 @@ func (x *executor) metaArith(s *Session, r *protocol.Request, k slab.Key) {
 	x.watchLookup(s, k)
 	res := x.w.Arith(k, &x.arithOp)
 	x.countArith(res.Result, x.arithOp.Decrement)
+	if res.Result == slab.Stored && x.node.watch.on() {
+		size := len(strconv.AppendUint(nil, res.Value, 10))
+		x.node.watch.store(s, k.Bytes, protocol.OpAdd, slab.Stored, x.arithOp.VivifyExptime, res.Class, size)
+	}
 	switch res.Result {
 	case slab.Hit, slab.Stored:
 		if !m.Quiet {
@@ -296,7 +310,7 @@ func (x *executor) appendMetaArith(b []byte, r *protocol.Request, res *slab.Arit
 // metaDebug answers me.
 func (x *executor) metaDebug(s *Session, k slab.Key) {
 	x.key = k.Bytes
-	x.getOp = slab.GetOp{NoBump: true}
+	x.getOp = slab.GetOp{NoBump: true, Peek: true}
 	x.c.cmdMeta++
 	if x.w.Get(k, &x.getOp, x.visitDebug) != slab.Hit {
 		s.Out.Buf = append(s.Out.Buf, protocol.ReplyMetaMiss...)

@@ -226,6 +226,17 @@ func TestStatsTell(t *testing.T) {
 	})
 }
 
+// TestWatchDoesNotCount: what the server looks up for the watchers is no get.
+func TestWatchDoesNotCount(t *testing.T) {
+	n := testNode(t, nil, nil)
+	newClient(t, n, 0).say([]byte("watch fetchers mutations deletions\r\n"))
+	c := newClient(t, n, 0)
+	c.say([]byte("set a 0 0 1\r\n1\r\nset a 0 0 1\r\n1\r\nincr a 1\r\ntouch a 0\r\nme a\r\nget a\r\ndelete a\r\n"))
+	if _, v := askStats(t, c, "stats slabs"); v["1:get_hits"] != "1" || v["1:cmd_set"] != "2" || v["1:incr_hits"] != "1" {
+		t.Errorf("get_hits %s, cmd_set %s, incr_hits %s", v["1:get_hits"], v["1:cmd_set"], v["1:incr_hits"])
+	}
+}
+
 // TestSettingsFollow changes settings at run time and reads them back.
 func TestSettingsFollow(t *testing.T) {
 	n := testNode(t, func(c *Config) { c.AuthFile = ""; c.UnixSocket = "/tmp/a b" }, nil)

@@ -28,6 +28,28 @@ var fetchStatusWords = [...]string{
 	fetchFlushed: "flushed",
 }
 
+// deadLookups is how many dead items a worker had met before a look-up.
+type deadLookups struct{ expired, flushed uint64 }
+
+// deadLookupsOf is called before a look-up. The caller holds w's lock.
+func deadLookupsOf(w *slab.Worker) (d deadLookups) {
+	d.expired, d.flushed = w.DeadLookups()
+	return d
+}
+
+// missed says why the look-up after it found nothing. The caller still holds
+// w's lock.
+func (d deadLookups) missed(w *slab.Worker) fetchStatus {
+	switch now := deadLookupsOf(w); {
+	case now.expired > d.expired:
+		return fetchExpired
+	case now.flushed > d.flushed:
+		return fetchFlushed
+	default:
+		return fetchMiss
+	}
+}
+
 // storeStatusWord is a storage result as it stands in a line.
 func storeStatusWord(r slab.Result) string {
 	switch r {

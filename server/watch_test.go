@@ -49,15 +49,29 @@ func TestWatchStreams(t *testing.T) {
 				"type=item_get key=a status=found clsid=1 cfd=1 size=3",
 		},
 		{
+			"fetchers", "set e 0 -1 1\r\nx\r\nget e\r\nget e\r\nset f 0 0 1\r\nx\r\nflush_all\r\nmg f\r\nset f 0 -1 1\r\nx\r\n" +
+				"touch f 0\r\nmg viv N30\r\nmg viv\r\n",
+			"type=item_get key=e status=not_found clsid=0 cfd=1 size=0|" +
+				"type=item_get key=e status=expired clsid=0 cfd=1 size=0|" +
+				"type=item_get key=e status=not_found clsid=0 cfd=1 size=0|" +
+				"type=item_get key=f status=not_found clsid=0 cfd=1 size=0|" +
+				"type=item_get key=f status=flushed clsid=0 cfd=1 size=0|" +
+				"type=item_get key=f status=not_found clsid=0 cfd=1 size=0|" +
+				"type=item_get key=f status=expired clsid=0 cfd=1 size=0|" +
+				"type=item_get key=viv status=not_found clsid=0 cfd=1 size=0|" +
+				"type=item_get key=viv status=found clsid=1 cfd=1 size=0",
+		},
+		{
 			"mutations", "set a 0 100 3\r\nabc\r\nadd a 0 0 1\r\nx\r\nreplace no 0 0 1\r\nx\r\ncas a 0 0 1 1\r\nx\r\n" +
-				"cas no 0 0 1 1\r\nx\r\nappend a 0 0 1\r\nd\r\nset a 0 -1 1\r\nx\r\nincr a 1\r\n",
+				"cas no 0 0 1 1\r\nx\r\nappend a 0 0 1\r\nd\r\nset a 0 -1 1\r\nx\r\nincr a 1\r\nma n N0 J55\r\nma n\r\n",
 			"type=item_store key=a status=stored cmd=set ttl=100 clsid=1 cfd=1 size=3|" +
 				"type=item_store key=a status=not_stored cmd=add ttl=0 clsid=1 cfd=1 size=1|" +
 				"type=item_store key=no status=not_stored cmd=replace ttl=0 clsid=1 cfd=1 size=1|" +
 				"type=item_store key=a status=exists cmd=cas ttl=0 clsid=1 cfd=1 size=1|" +
 				"type=item_store key=no status=not_found cmd=cas ttl=0 clsid=1 cfd=1 size=1|" +
 				"type=item_store key=a status=stored cmd=append ttl=0 clsid=1 cfd=1 size=4|" +
-				"type=item_store key=a status=stored cmd=set ttl=-1 clsid=1 cfd=1 size=1",
+				"type=item_store key=a status=stored cmd=set ttl=-1 clsid=1 cfd=1 size=1|" +
+				"type=item_store key=n status=stored cmd=add ttl=0 clsid=1 cfd=1 size=2",
 		},
 		{
 			"deletions", "set a 0 0 3\r\nabc\r\ndelete a\r\ndelete a\r\nset a 0 0 2\r\nab\r\nmd a\r\n",

@@ -44,7 +44,7 @@ func (w *Worker) Get(k Key, op *GetOp, visit func(*View)) Result {
 		}
 		h, ref = v.h, v.ref
 		state = h.loadState()
-	} else {
+	} else if !op.Peek {
 		w.counts[wordClass(word)].hits[wordList(word)]++
 	}
 	if op.Meta {
@@ -74,7 +74,7 @@ func (v *View) readMarks(word uint64, op *GetOp, now uint32) {
 	if op.RecacheFirst {
 		exp = v.ExptimeBefore
 	}
-	v.Won = v.Stale || op.Recache && exp != 0 && exp-now < op.RecacheTTL
+	v.Won = v.Stale || op.Recache && exp != 0 && max(exp, now)-now < op.RecacheTTL
 	if v.Won {
 		v.h.mark(markToken)
 	}
@@ -99,6 +99,9 @@ func (w *Worker) getMissed(st *stripe, k *Key, op *GetOp, visit func(*View), now
 		f.f.ver = s.nextVer()
 		f.f.list = s.listFor(p.exptime, now)
 		f.f.marks = markToken // this get has won; later ones are told so
+		if !op.NoBump {
+			f.f.marks |= markFetched
+		}
 		if ok = s.enterLocked(st, k.Hash, &f.f, place{}, nil, false, now); !ok {
 			f.drop()
 		}

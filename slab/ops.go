@@ -78,6 +78,9 @@ type GetOp struct {
 	Exptime uint32
 	// NoBump leaves the item's recency and hit mark alone (meta flag u).
 	NoBump bool
+	// Peek leaves the counters alone as well: a look of the server's own, not a
+	// client's get.
+	Peek bool
 	// Meta reads the stale and token marks and may win the token.
 	Meta bool
 	// Recache wins the token if the item's remaining life is below RecacheTTL seconds.

@@ -42,5 +42,15 @@ func (w *Worker) Lock() { w.mu.Lock() }
 // Unlock ends a batch.
 func (w *Worker) Unlock() { w.mu.Unlock() }
 
+// DeadLookups returns how many look-ups of this worker have met an expired item
+// and how many a flushed one, so that its owner can tell why the last one missed.
+func (w *Worker) DeadLookups() (expired, flushed uint64) {
+	for i := range w.counts {
+		expired += w.counts[i].getExpired
+		flushed += w.counts[i].getFlushed
+	}
+	return expired, flushed
+}
+
 // Store returns the store that the worker works on.
 func (w *Worker) Store() *Store { return w.s }
