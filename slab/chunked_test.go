@@ -157,7 +157,10 @@ func TestPins(t *testing.T) {
 			s.classes[i].mu.Lock()
 			for l := range s.classes[i].lists {
 				for ref := s.classes[i].lists[l].head; ref != 0; ref = s.header(ref).next {
-					used += 1 + uint64(s.header(ref).large().parts)
+					used++
+					if h := s.header(ref); h.chained(h.loadState()) {
+						used += uint64(h.large().parts)
+					}
 				}
 			}
 			used -= s.classes[i].used
