@@ -49,14 +49,24 @@ var (
 	longFuncs = map[string]bool{}
 )
 
+// realTime are the files that want the system's time: the clock itself, what
+// deals with sockets, the pause after a wrong password, the stamps of watch lines,
+// and the tools.
+var realTime = []string{
+	"server/clock", "server/server.go", "server/transport", "server/accept", "server/epoll",
+	"server/auth.go", "server/watch_lines.go", "cmd/", "benchmarks/",
+}
+
+const useClock = "take the time from server's clock: it is the one that tests can move and that never jumps"
+
 // bannedCalls are functions with a better way to the same end.
 var bannedCalls = []struct {
 	pkg, prefix string
 	where       func(file string) bool // where it is banned
 	instead     string
 }{
-	{"time", "Now", inProduct("server/clock", "server/server.go", "server/transport", "server/accept", "server/epoll"), "take the time from server's clock: it is the one that tests can move and that never jumps"},
-	{"time", "Since", inProduct("server/clock", "server/server.go", "server/transport", "server/accept", "server/epoll"), "take the time from server's clock: it is the one that tests can move and that never jumps"},
+	{"time", "Now", inProduct(realTime...), useClock},
+	{"time", "Since", inProduct(realTime...), useClock},
 	{"time", "Sleep", inProduct("benchmarks/"), "wait for a condition, a channel or a timer that can be stopped"},
 	{"fmt", "Print", inProduct("cmd/", "benchmarks/"), "log with zerolog, or return the text; only cmd prints"},
 	{"log", "", inProduct(), "log with zerolog: one format, one level"},

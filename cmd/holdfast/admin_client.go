@@ -129,6 +129,8 @@ func (c *client) refusal(r *protocol.Response) error {
 		return nil
 	case strings.Contains(string(r.Args), "unauthenticated"):
 		return fail(exitFailure, "%s asks for a password: give --user and --password-file", c.addr)
+	case strings.Contains(string(r.Args), "shutdown not enabled"):
+		return fail(exitFailure, "%s does not allow it: it was started without -A", c.addr)
 	case len(r.Args) == 0:
 		return fail(exitFailure, "%s does not know this command (ERROR); it may be an older version", c.addr)
 	}

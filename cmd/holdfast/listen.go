@@ -251,6 +251,9 @@ func writePortFile(path string, lns []net.Listener) error {
 		}
 		fmt.Fprintf(&b, "TCP %s: %d\n", family, addr.Port)
 	}
+	if b.Len() == 0 {
+		return nil
+	}
 	return writeWhole(path, ".lck", b.String())
 }
 

@@ -33,7 +33,6 @@ type options struct {
 	memoryMB      int64
 	chunkMaxGiven bool
 	slabSizes     string // -o slab_sizes, checked once -n and the chunk limit are known
-	protocolGiven bool
 	noMaintainer  bool
 
 	// warnings are about settings that are accepted without effect.

@@ -42,7 +42,7 @@ func runScripts(t *testing.T, dir, server string) {
 	testscript.Run(t, testscript.Params{
 		Dir: dir,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"start": cmdStart, "stop": cmdStop, "code": cmdCode, "daemon": cmdDaemon, "hup": cmdHup, "retry": cmdRetry, "await": cmdAwait,
+			"start": cmdStart, "halt": cmdHalt, "code": cmdCode, "daemon": cmdDaemon, "hup": cmdHup, "retry": cmdRetry, "await": cmdAwait,
 		},
 		Condition: func(cond string) (bool, error) {
 			if cond == "root" {
@@ -174,9 +174,9 @@ func find(ts *testscript.TestScript, name string) string {
 	return ""
 }
 
-// cmdStop is "stop [signal] [code]": it ends the last server started (none, if
+// cmdHalt is "halt [signal] [code]": it ends the last server started (none, if
 // the signal is "wait") and checks its exit code, 0 unless another is named.
-func cmdStop(ts *testscript.TestScript, neg bool, args []string) {
+func cmdHalt(ts *testscript.TestScript, neg bool, args []string) {
 	sig, code := syscall.SIGTERM, 0
 	wait := false
 	for _, arg := range args {
@@ -233,7 +233,7 @@ func cmdCode(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // cmdDaemon is "daemon": it sets ADDR and PID from $WORK/ports and $WORK/pid, and
-// has the daemon end with the script. "daemon stop" ends it now.
+// has the daemon end with the script. "daemon halt" ends it now.
 func cmdDaemon(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) == 0 {
 		ts.Setenv("ADDR", firstAddr(ts.ReadFile("ports")))

@@ -54,6 +54,9 @@ func serve(o *options, stderr io.Writer) error {
 	if err := prepareProcess(o); err != nil {
 		return err
 	}
+	signals := make(chan os.Signal, 8) // from here on a signal waits for its handler
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1, syscall.SIGHUP)
+	defer signal.Stop(signals)
 	log := newLogger(stderr)
 	o.server.DebugClock = os.Getenv("HOLDFAST_DEBUG_CLOCK") == "1"
 
@@ -83,11 +86,11 @@ func serve(o *options, stderr io.Writer) error {
 			log.Warn().Err(err).Msg("-k: memory could not be locked; raise the limit (ulimit -l)")
 		}
 	}
-	removePid := announce(o, log, lns)
-	defer removePid()
 	if o.server.Verbosity >= 2 {
 		logClasses(log, store)
 	}
+	removePid := announce(o, log, lns)
+	defer removePid()
 	if o.daemon {
 		if err := daemonReady(o.server.Verbosity > 0, o.coreDumps); err != nil {
 			closeAll(lns)
@@ -95,8 +98,9 @@ func serve(o *options, stderr io.Writer) error {
 		}
 	}
 	zerolog.SetGlobalLevel(logLevel(o.server.Verbosity))
-	ctx, stop := handleSignals(srv, node, log)
-	defer stop()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go handleSignals(ctx, cancel, signals, srv, node, log)
 	if err := srv.Serve(ctx, lns...); err != nil && !errors.Is(err, context.Canceled) {
 		return fail(exitFailure, "%v", err)
 	}
@@ -156,12 +160,10 @@ func openListeners(o *options) ([]net.Listener, error) {
 	return lns, nil
 }
 
-// announce writes the port and pid files and the start-up line. The returned
-// function removes the pid file if that is the daemon's duty.
+// announce writes the pid file, the start-up line and, last, the port file:
+// whoever waits for that one finds the rest done. The returned function removes
+// the pid file if that is the daemon's duty.
 func announce(o *options, log zerolog.Logger, lns []net.Listener) (removePid func()) {
-	if err := writePortFile(os.Getenv("MEMCACHED_PORT_FILENAME"), lns); err != nil {
-		log.Warn().Err(err).Msg("the file named by MEMCACHED_PORT_FILENAME could not be written")
-	}
 	removePid = func() {}
 	if o.pidFile != "" {
 		path, warning, err := writePidFile(o.pidFile)
@@ -195,6 +197,9 @@ func announce(o *options, log zerolog.Logger, lns []net.Listener) (removePid fun
 	default:
 		event.Msg("listening on this machine only; open it to others with -l 0.0.0.0 or -l '*'")
 	}
+	if err := writePortFile(os.Getenv("MEMCACHED_PORT_FILENAME"), lns); err != nil {
+		log.Warn().Err(err).Msg("the file named by MEMCACHED_PORT_FILENAME could not be written")
+	}
 	return removePid
 }
 
@@ -218,35 +223,26 @@ func storeFailure(err error) error {
 	return fail(exitUsage, "%s", strings.TrimPrefix(err.Error(), "slab: "))
 }
 
-// handleSignals ends the returned context on TERM and INT, asks srv for a
-// graceful end on USR1 and has node read the password file again on HUP.
-func handleSignals(srv *server.Server, node *server.Node, log zerolog.Logger) (context.Context, func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1, syscall.SIGHUP)
-	go func() {
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case sig := <-signals:
-				switch sig {
-				case syscall.SIGHUP:
-					if err := node.ReloadAuth(); err != nil {
-						log.Error().Err(err).Msg("the password file was not taken; the old one stays")
-					}
-				case syscall.SIGUSR1:
-					log.Info().Msg("gracefully stopping")
-					srv.RequestShutdown(true)
-				default:
-					log.Info().Str("signal", sig.String()).Msg("stopping")
-					cancel()
+// handleSignals cancels on TERM and INT, asks srv for a graceful end on USR1 and
+// has node read the password file again on HUP. It returns when ctx ends.
+func handleSignals(ctx context.Context, cancel func(), signals <-chan os.Signal, srv *server.Server, node *server.Node, log zerolog.Logger) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case sig := <-signals:
+			switch sig {
+			case syscall.SIGHUP:
+				if err := node.ReloadAuth(); err != nil {
+					log.Error().Err(err).Msg("the password file was not taken; the old one stays")
 				}
+			case syscall.SIGUSR1:
+				log.Info().Msg("gracefully stopping")
+				srv.RequestShutdown(true)
+			default:
+				log.Info().Str("signal", sig.String()).Msg("stopping")
+				cancel()
 			}
 		}
-	}()
-	return ctx, func() {
-		signal.Stop(signals)
-		cancel()
 	}
 }

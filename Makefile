@@ -1,0 +1,64 @@
+# Type "make" for the list of targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help build run setup test test-long lint fuzz bench bench-compare clean
+
+ADDR ?= 127.0.0.1:11211
+FUZZTIME ?= 20s
+REF ?= HEAD
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/holdfast, one static program
+	CGO_ENABLED=0 go build -trimpath -o bin/holdfast ./cmd/holdfast
+
+run: build ## build, and serve on 127.0.0.1:11211 (ADDR=host:port for another)
+	@echo "Serving on $(ADDR); Ctrl-C ends it. From another terminal:"
+	@echo "  bin/holdfast admin --addr $(ADDR) set greeting hello"
+	@echo "  bin/holdfast admin --addr $(ADDR) get greeting"
+	@echo "  bin/holdfast admin --addr $(ADDR) stats"
+	@echo "or any memcached client."
+	@exec bin/holdfast serve -l $(ADDR) -A
+
+setup: ## install what the tests need: a real memcached and real clients (into .venv)
+	integration/setup.sh
+
+test: setup build ## all tests: unit, race, scripts, dialogues with real servers and clients
+	go test ./...
+	go test -tags heaparena ./slab ./server
+	go test -race -short ./protocol ./slab ./server ./cmd/holdfast
+
+test-long: setup build ## the soak: half an hour of everything at once, then the fuzzers
+	HOLDFAST_LONG=30m go test -run Mixed -v -timeout 60m ./integration
+	$(MAKE) fuzz FUZZTIME=2m
+
+lint: ## go vet, staticcheck, errcheck, gofumpt; for other systems too
+	go vet ./...
+	go vet -tags heaparena ./...
+	GOOS=darwin go vet ./cmd/... ./server ./slab ./protocol
+	go tool staticcheck ./...
+	go tool errcheck -ignoretests -exclude .ci/errcheck-excludes ./...
+	@unformatted=$$(go tool gofumpt -l .); if [ -n "$$unformatted" ]; then \
+		echo "not formatted, run 'go tool gofumpt -w .':"; echo "$$unformatted"; exit 1; fi
+
+fuzz: ## every fuzz target for FUZZTIME (20s)
+	@set -e; grep -rl --include='*_test.go' '^func Fuzz' . | while read -r file; do \
+		for name in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$file"); do \
+			echo "== $$name in $$(dirname "$$file")"; \
+			go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")"; \
+		done; \
+	done
+
+bench: build ## server CPU per operation beside memcached, on the same load
+	go run ./benchmarks
+
+bench-compare: ## the same, this tree beside another commit (REF=…)
+	@set -e; dir=$$(mktemp -d); trap 'git worktree remove --force "$$dir/tree"; rm -rf "$$dir"' EXIT; \
+		git worktree add -q --detach "$$dir/tree" $(REF); \
+		(cd "$$dir/tree" && CGO_ENABLED=0 go build -trimpath -o "$$dir/before" ./cmd/holdfast); \
+		$(MAKE) build; go run ./benchmarks -rivals "before=$$dir/before"
+
+clean: ## remove what was built and installed here
+	rm -rf bin .venv
+	go clean -testcache
