@@ -108,8 +108,11 @@ func (s *Store) crawlDue(now uint32) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	var todo ClassSet
+	if s.crawlSoon.Swap(false) {
+		todo = s.nonEmpty(AllClasses)
+	}
 	for id := 1; id < len(s.classes); id++ {
-		if j.mu.todo.Has(uint8(id)) {
+		if (j.mu.todo | todo).Has(uint8(id)) {
 			continue
 		}
 		c := &s.classes[id]

@@ -68,6 +68,31 @@ func TestCrawlFlushed(t *testing.T) {
 	checkStore(t, s)
 }
 
+// After a flush nobody waits for the next run.
+func TestCrawlAfterFlush(t *testing.T) {
+	s, w := newStore(t, nil)
+	now := uint32(1000)
+	second := func() {
+		now++
+		s.Tick(now)
+		s.Maintain()
+		maintain(t, s, "crawl", crawlEnded(s))
+	}
+	for i := range 500 {
+		mustSet(t, w, fmt.Sprint("k", i), "v", SetOp{})
+	}
+	for range 100 { // the runs become rare
+		second()
+	}
+	s.FlushAll(0)
+	mustSet(t, w, "after", "v", SetOp{})
+	second()
+	if got := s.Stats().CurrItems; got != 1 {
+		t.Fatalf("%d items a second after the flush", got)
+	}
+	checkStore(t, s)
+}
+
 func TestCrawlResults(t *testing.T) {
 	s, w := newStore(t, nil)
 	if got := s.Crawl(AllClasses); got != CrawlNothing {

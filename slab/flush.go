@@ -12,7 +12,8 @@ type flushPlan struct {
 
 // FlushAll kills every item stored so far: at once if at is 0 or not after
 // now, else when the store's clock reaches at. Only one flush can be pending;
-// any later flush takes its place. Memory comes back as dead items are met.
+// any later flush takes its place. Memory comes back as dead items are met,
+// which the crawler sees to.
 func (s *Store) FlushAll(at uint32) {
 	f := &s.flush
 	f.mu.Lock()
@@ -34,6 +35,7 @@ func (s *Store) FlushOlder(than uint32) {
 	f.mu.at = 0
 	if than != 0 && than > s.flushTime.Load() {
 		s.flushTime.Store(min(than, s.now.Load()))
+		s.crawlSoon.Store(true)
 	}
 }
 
@@ -44,9 +46,10 @@ func (s *Store) flushNow() {
 	for {
 		old := s.flushVer.Load()
 		if ver <= old || s.flushVer.CompareAndSwap(old, ver) {
-			return
+			break
 		}
 	}
+	s.crawlSoon.Store(true)
 }
 
 // flushDue makes a pending flush happen if its time has come. Tick calls it.

@@ -19,6 +19,8 @@ type upkeep struct {
 	shrinkFrom int64
 
 	juggles atomic.Uint64
+	// crawlSoon makes every list due: a flush left it full of dead items.
+	crawlSoon atomic.Bool
 	// moverStale asks for a fresh window: counters or the window's size changed.
 	moverStale atomic.Bool
 

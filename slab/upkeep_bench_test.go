@@ -1,0 +1,53 @@
+package slab
+
+import (
+	"fmt"
+	"testing"
+)
+
+// BenchmarkCrawl looks at live items; it tells the time per item.
+func BenchmarkCrawl(b *testing.B) {
+	for _, n := range benchSizes {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			s, _, _ := benchStore(b, n)
+			b.ResetTimer()
+			for looked := 0; looked < b.N; looked += crawlPace {
+				s.Crawl(AllClasses)
+				s.crawlStep(1000)
+			}
+		})
+	}
+}
+
+// BenchmarkWalk visits every item; it tells the time per item.
+func BenchmarkWalk(b *testing.B) {
+	for _, n := range benchSizes {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			s, _, _ := benchStore(b, n)
+			b.ResetTimer()
+			var c Cursor
+			for seen := 0; seen < b.N; {
+				if s.Walk(&c, AllClasses, 1000, func(Item) { seen++ }) {
+					c = Cursor{}
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkMovePage copies the items of a page to another; it tells the time
+// per page.
+func BenchmarkMovePage(b *testing.B) {
+	s, w, keys := benchStore(b, 200_000)
+	var class int
+	w.Get(keys[0], nil, func(v *View) { class = int(v.Class()) })
+	b.ResetTimer()
+	for range b.N {
+		if r := s.Reassign(class, 0); r != ReassignOK {
+			b.Fatal(r)
+		}
+		for s.move.mu.active {
+			s.moveStep()
+		}
+	}
+}
