@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -153,7 +154,11 @@ func firstAddr(text string) string {
 	return ""
 }
 
+// socketOf returns the path behind -s, unless a port says that TCP comes up too.
 func socketOf(args []string) string {
+	if slices.Contains(args, "-p") {
+		return ""
+	}
 	for i, arg := range args[:len(args)-1] {
 		if arg == "-s" {
 			return args[i+1]
