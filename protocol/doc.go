@@ -82,7 +82,7 @@ value fits: only the store knows.
 
 # Deliberate differences
 
-memcached 1.6 wraps client flags and exptimes that are too large; here they are
+memcached 1.6 wraps client flags and exptimes beyond 32 bits; here they are
 errors. A get with a key that is too long costs that get its replies, not those of
 the requests before it. The opaque of a meta command is checked before the
 command does anything. "me key b" decodes its key.

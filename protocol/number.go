@@ -111,12 +111,13 @@ func laxFlags(s []byte) (uint32, bool) {
 	return uint32(v), ok && (!negative || v == 0)
 }
 
-// laxExptime reads the expiry of a storage command. Where memcached wraps a
-// number that is too large around to one in the past, or to never, this refuses it.
+// laxExptime reads the expiry of a storage command. libmemcached writes a
+// negative one as the 32-bit number with the same bits. Where memcached wraps
+// a still larger number around, this refuses it.
 func laxExptime(s []byte) (int64, bool) {
 	v, negative, ok := laxNumber(s)
 	if negative {
 		return -int64(v), ok && v <= 1<<31
 	}
-	return int64(v), ok && v <= 1<<31-1
+	return int64(int32(v)), ok
 }

@@ -102,7 +102,8 @@ func TestStorage(t *testing.T) {
 		{"set a x 0 4 noreply\r\nmn\r\n\r\nmn\r\n", []string{`error(set) ` + badFormat + ` ["a"] len=4 silent`, "mn"}},
 		{"set a -1 0 4\r\nmn\r\n\r\nmn\r\n", []string{`error(set) ` + badFormat + ` ["a"] len=4`, "mn"}},
 		{"set a 4294967296 0 1\r\nx\r\n", []string{`error(set) ` + badFormat + ` ["a"] len=1`}},
-		{"set a 0 2147483648 1\r\nx\r\n", []string{`error(set) ` + badFormat + ` ["a"] len=1`}},
+		{"set a 0 4294967296 1\r\nx\r\n", []string{`error(set) ` + badFormat + ` ["a"] len=1`}},
+		{"set a 0 4294967295 1\r\nx\r\n", []string{`set ["a"] exp=-1 len=1 "x"`}}, // as libmemcached writes -1
 		{"set a 0 1.5 1\r\nx\r\n", []string{`error(set) ` + badFormat + ` ["a"] len=1`}},
 		{"cas a 0 0 1\r\nx\r\nmn\r\n", []string{`error(cas) ` + badFormat + ` ["a"] len=1`, "mn"}},
 		{"cas a 0 0 1 noreply\r\nx\r\nmn\r\n", []string{`error(cas) ` + badFormat + ` ["a"] len=1 silent`, "mn"}},

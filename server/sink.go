@@ -59,11 +59,12 @@ func (k *valueSink) Finish(s *Session, ok bool) {
 		k.pending.Fail(x.w)
 		replyError(s, &k.r, protocol.ErrNoMemoryStream)
 	case !ok:
+		x.c.cmdSet++
 		k.pending.Abort()
 		replyError(s, &k.r, protocol.ErrBadChunk)
 	default:
 		res := k.pending.Commit(x.w)
-		x.countCas(&k.set, res.Result)
+		x.countSet(&k.set, res.Result)
 		if x.node.watch.on() {
 			x.watchStore(s, &k.r, &k.set, &res)
 		}

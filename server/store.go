@@ -106,9 +106,11 @@ func (x *executor) BeginValue(s *Session, r *protocol.Request) Sink {
 	x.w.Lock()
 	x.prepareSet(s, r, k)
 	pending, res := x.w.Reserve(k, &x.setOp, r.ValueLen)
-	x.countReserve(res)
-	if res != slab.Stored && x.node.watch.on() {
-		x.watchStore(s, r, &x.setOp, &slab.SetResult{Result: res})
+	if res != slab.Stored { // otherwise the sink counts it, once it is whole
+		x.countReserve(res)
+		if x.node.watch.on() {
+			x.watchStore(s, r, &x.setOp, &slab.SetResult{Result: res})
+		}
 	}
 	x.w.Unlock()
 	if res != slab.Stored {
