@@ -40,14 +40,26 @@ func TestAutomoveByAge(t *testing.T) {
 	}{
 		{"nobody evicts", nil, func(int, *sights) {}, -1, moveChoice{}},
 		{"the youngest evicts steadily", nil, func(_ int, now *sights) { now[7].Evictions += 5 }, 10, moveChoice{3, 7}},
-		{"it evicts, but is no younger than the ratio", func(s *sights) { s[7].TailAge = 800 },
-			func(_ int, now *sights) { now[7].Evictions += 5 }, -1, moveChoice{}},
-		{"just below the ratio", func(s *sights) { s[7].TailAge = 799 },
-			func(_ int, now *sights) { now[7].Evictions += 5 }, 10, moveChoice{3, 7}},
-		{"the oldest has too few pages", func(s *sights) { s[3].Pages = 2 },
-			func(_ int, now *sights) { now[7].Evictions += 5 }, 10, moveChoice{9, 7}},
-		{"no class has enough pages", func(s *sights) { s[3].Pages, s[9].Pages, s[7].Pages = 2, 2, 2 },
-			func(_ int, now *sights) { now[7].Evictions += 5 }, -1, moveChoice{}},
+		{
+			"it evicts, but is no younger than the ratio", func(s *sights) { s[7].TailAge = 800 },
+			func(_ int, now *sights) { now[7].Evictions += 5 }, -1,
+			moveChoice{},
+		},
+		{
+			"just below the ratio", func(s *sights) { s[7].TailAge = 799 },
+			func(_ int, now *sights) { now[7].Evictions += 5 }, 10,
+			moveChoice{3, 7},
+		},
+		{
+			"the oldest has too few pages", func(s *sights) { s[3].Pages = 2 },
+			func(_ int, now *sights) { now[7].Evictions += 5 }, 10,
+			moveChoice{9, 7},
+		},
+		{
+			"no class has enough pages", func(s *sights) { s[3].Pages, s[9].Pages, s[7].Pages = 2, 2, 2 },
+			func(_ int, now *sights) { now[7].Evictions += 5 }, -1,
+			moveChoice{},
+		},
 		{"evictions stopped before the window filled", nil, func(second int, now *sights) {
 			if second < 9 {
 				now[7].Evictions++

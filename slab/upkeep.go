@@ -37,6 +37,11 @@ type upkeep struct {
 // startUpkeep makes the background work ready; New calls it last.
 func (s *Store) startUpkeep() error {
 	s.moverStale.Store(true)
+	if s.cfg.Prealloc {
+		pageBytes := uint64(s.cfg.PageBytes)
+		pages := uint64(s.cfg.LimitBytes) / pageBytes
+		clear(s.arena.bytes(pageBytes, pages*pageBytes)) // writing is what makes the system give it
+	}
 	return nil
 }
 
