@@ -40,6 +40,7 @@ func (f *filler) start(s *Store, p *spec, hash uint64, held hold) bool {
 		}
 		h := s.header(ref)
 		h.fill(p)
+		s.step(stepTaken)
 		f.f = fresh{h: h, ref: ref, facts: p.facts, class: id}
 		f.room = h.inline(p.valueLen)
 		return true
@@ -156,9 +157,11 @@ func (s *Store) freeItem(h *header, ref, state uint32) {
 func (s *Store) retireLocked(h *header, state uint32) bool {
 	if state&factLarge == 0 {
 		h.setState(state &^ stateMask)
+		s.step(stepRetired)
 		return true
 	}
 	// The facts stay: they say where the pieces are.
 	h.setState(state&^stateMask | stateRetired)
+	s.step(stepRetired)
 	return atomic.OrUint32(&h.large().pins, pinRetired) == 0
 }

@@ -39,9 +39,6 @@ func (w *Worker) removeItemLocked(st *stripe, h *header, ref uint32, at place) {
 	w.counts[wordClass(h.loadWord())].deleteHits++
 	w.s.removeLocked(st, at)
 	w.s.discardLocked(h, ref)
-	if checked {
-		w.s.step(stepRetired)
-	}
 }
 
 // emptyLocked replaces the item by one without value and client flags, which

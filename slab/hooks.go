@@ -4,19 +4,20 @@ package slab
 type step uint8
 
 const (
-	stepFilled    step = iota // the new item is written but not live
+	stepTaken     step = iota // a chunk has a new header, and an old value
+	stepFilled                // the new item is written but not live
+	stepClaimed               // the pieces of a chained item are parts
 	stepPublished             // the new item is live; so is the one it replaces
-	stepReplaced              // the old item is retired
-	stepRetired               // an item without successor is retired
+	stepRetired               // an item is no longer live
 )
 
-// stepHook, if set, is called at every step, with the item's stripe locked. It
-// exists only where checked is true, for tests that look at the memory as
-// recovery after a crash at that point would.
+// stepHook, if set, is called at every step, with the item's stripe locked
+// where the step needs it. It exists only where checked is true, for tests that
+// look at the memory as recovery after a crash at that point would.
 var stepHook func(*Store, step)
 
 func (s *Store) step(at step) {
-	if stepHook != nil {
+	if checked && stepHook != nil {
 		stepHook(s, at)
 	}
 }

@@ -61,16 +61,13 @@ func (s *Store) enterLocked(st *stripe, hash uint64, f *fresh, at place, old *he
 		return false
 	}
 	h.word = f.ver<<wordVerShift | f.marks | uint64(f.list)<<wordListShift | uint64(f.class)
+	s.step(stepFilled)
 	if f.facts&factLarge != 0 {
 		s.claimPieces(h)
-	}
-	if checked {
-		s.step(stepFilled)
+		s.step(stepClaimed)
 	}
 	h.setState(stamp(f.facts, now))
-	if checked {
-		s.step(stepPublished)
-	}
+	s.step(stepPublished)
 	if s.sizes.on() {
 		s.sizes.add(Item{h, s, f.ref}.TotalBytes(), 1)
 	}
@@ -83,9 +80,6 @@ func (s *Store) enterLocked(st *stripe, hash uint64, f *fresh, at place, old *he
 		return true
 	}
 	s.replaceLocked(c, f, old, oldRef, inPlace)
-	if checked {
-		s.step(stepReplaced)
-	}
 	return true
 }
 
@@ -179,6 +173,7 @@ func (w *Worker) Set(k Key, op *SetOp, value []byte) SetResult {
 		}
 		h := s.header(ref)
 		h.fill(&p)
+		s.step(stepTaken)
 		copy(h.inline(len(value)), value)
 		f := fresh{h: h, ref: ref, facts: p.facts, class: id}
 		return w.store(k, op, &f, len(value))
