@@ -29,7 +29,7 @@ type Event struct {
 	Ready   uint64 // items that will be ready within the hour
 	NextRun uint32 // seconds until the list is due again
 	Since   uint32 // seconds since the run ended
-	Run     *CrawlRun
+	Run     *CrawlRun // valid during the call
 
 	// EventPageMove: Dst is the page's new class, 0 for the pool. Done tells a
 	// finished move from the start of one.
