@@ -3,6 +3,7 @@ package integration
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -90,8 +91,7 @@ func (m *Mixed) turn(c net.Conn, r *bufio.Reader) error {
 	for _, want := range m.wants {
 		if err := want(r); err != nil {
 			hangUp(c) // sets the writer free
-			<-written
-			return err
+			return errors.Join(err, <-written)
 		}
 	}
 	return <-written

@@ -113,8 +113,8 @@ func (p *Process) Pid() int { return p.cmd.Process.Pid }
 // Stderr returns the end of what the server has written to standard error.
 func (p *Process) Stderr() string { return p.stderr.String() }
 
-// Stop asks the server to end by SIGTERM and returns an error unless it ends
-// with exit code 0 in time.
+// Stop asks the server to end by SIGTERM and returns an error unless it ends,
+// or has ended, with exit code 0 in time.
 func (p *Process) Stop() error { return p.StopBy(syscall.SIGTERM) }
 
 // StopBy is Stop with another signal.

@@ -114,6 +114,7 @@ def admin(c):
 
 for make in (Client, PooledClient):
     client = make(address, timeout=20, connect_timeout=20)
+    client.flush_all(noreply=False)
     for test in (storage, silent, many, numbers, times, large):
         test(client)
     if make is Client:
