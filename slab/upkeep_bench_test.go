@@ -9,7 +9,7 @@ import (
 func BenchmarkCrawl(b *testing.B) {
 	for _, n := range benchSizes {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			s, _, _ := benchStore(b, n)
+			s, _ := benchStore(b, n)
 			b.ResetTimer()
 			for looked := 0; looked < b.N; looked += crawlPace {
 				s.Crawl(AllClasses)
@@ -23,7 +23,7 @@ func BenchmarkCrawl(b *testing.B) {
 func BenchmarkWalk(b *testing.B) {
 	for _, n := range benchSizes {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			s, _, _ := benchStore(b, n)
+			s, _ := benchStore(b, n)
 			b.ResetTimer()
 			var c Cursor
 			for seen := 0; seen < b.N; {
@@ -38,9 +38,9 @@ func BenchmarkWalk(b *testing.B) {
 // BenchmarkMovePage copies the items of a page to another; it tells the time
 // per page.
 func BenchmarkMovePage(b *testing.B) {
-	s, w, keys := benchStore(b, 200_000)
-	var class int
-	w.Get(keys[0], nil, func(v *View) { class = int(v.Class()) })
+	s, _ := benchStore(b, 200_000)
+	class := 0
+	s.Walk(new(Cursor), AllClasses, 1, func(it Item) { class = int(it.Class()) })
 	b.ResetTimer()
 	for range b.N {
 		if r := s.Reassign(class, 0); r != ReassignOK {
