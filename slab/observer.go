@@ -25,10 +25,10 @@ type Event struct {
 	Size    int    // length of the value in bytes
 
 	// EventCrawl.
-	LowMark uint64 // reclaims that make a run pay
-	Ready   uint64 // items that will be ready within the hour
-	NextRun uint32 // seconds until the list is due again
-	Since   uint32 // seconds since the run ended
+	LowMark uint64    // reclaims that make a run pay
+	Ready   uint64    // items that will be ready within the hour
+	NextRun uint32    // seconds until the list is due again
+	Since   uint32    // seconds since the run ended
 	Run     *CrawlRun // valid during the call
 
 	// EventPageMove: Dst is the page's new class, 0 for the pool. Done tells a
