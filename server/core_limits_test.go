@@ -189,12 +189,13 @@ func TestShutdownAnswers(t *testing.T) {
 				c.hear("[a]\r\n")
 				clients = append(clients, c)
 			}
+			const many = 2000 // more than one read of readMax brings
 			for _, c := range clients {
-				c.say("get b\r\n")
+				c.say(strings.Repeat("get bbbbbbbbbbbbbb\r\n", many))
 			}
 			s.stop()
 			for _, c := range clients {
-				c.hear("[b]\r\n")
+				c.hear(strings.Repeat("[bbbbbbbbbbbbbb]\r\n", many))
 				c.gone()
 			}
 			s.end()

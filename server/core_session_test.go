@@ -354,3 +354,23 @@ func TestOutput(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkTurn(b *testing.B) {
+	h := &toyHandler{}
+	l := newLane(h, &bufferPool{}, &laneConfig{reqs: 20})
+	l.exec = quietExecutor{}
+	var s Session
+	s.init(1, false, nil)
+	in := []byte("get a\r\n")
+	v := verdictRead
+	for b.Loop() {
+		s.begin(l)
+		if s.wantsInput(v) {
+			s.fed(copy(s.space(), in))
+		}
+		v = s.run(false)
+		s.Out.wrote(s.Out.Pending())
+		s.end()
+		s.note(v)
+	}
+}

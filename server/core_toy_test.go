@@ -253,15 +253,13 @@ func (c *toySession) turn(in []byte, others bool) []byte {
 func (c *toySession) drain() {
 	budget := c.take
 	for c.Out.Pending() > 0 && budget != 0 {
-		for _, b := range c.Out.gather(c.l.vec[:]) {
-			if budget >= 0 {
-				b = b[:min(len(b), budget)]
-				budget -= len(b)
-			}
-			c.out = append(c.out, b...)
-			c.Out.wrote(len(b))
-			break
+		b := c.Out.gather(c.l.vec[:])[0]
+		if budget >= 0 {
+			b = b[:min(len(b), budget)]
+			budget -= len(b)
 		}
+		c.out = append(c.out, b...)
+		c.Out.wrote(len(b))
 	}
 }
 

@@ -15,6 +15,7 @@ type epollConn struct {
 	verdict  verdict // how its last turn ended
 	interest uint32  // what the kernel watches it for
 	queued   bool    // it is in loop.again
+	dry      bool    // its last turn has read and found nothing
 	closed   bool
 	posted   atomic.Bool // it is in the mail as woken
 }
@@ -39,6 +40,7 @@ func (c *epollConn) wake() {
 func (l *epollLoop) turn(c *epollConn, events uint32) {
 	s := &c.session
 	s.begin(l.lane)
+	c.dry = false
 	ok := s.Out.Pending() == 0 || l.write(c)
 	if ok && !(c.stuck() && s.Out.Pending() > 0) {
 		if events&(pollIn|pollDead) != 0 && !c.queued && s.wantsInput(c.verdict) {
@@ -74,8 +76,11 @@ func (l *epollLoop) settle(c *epollConn, events uint32) {
 		}
 	case verdictRead, verdictWait:
 		if l.draining && written {
-			l.close(c, CloseShutdown)
-			return
+			if c.dry || !s.wantsInput(c.verdict) {
+				l.close(c, CloseShutdown)
+				return
+			}
+			l.enqueue(c)
 		}
 		if s.wantsInput(c.verdict) {
 			want = pollIn
@@ -113,6 +118,7 @@ func (l *epollLoop) read(c *epollConn, events uint32) bool {
 	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(c.fd), uintptr(unsafe.Pointer(unsafe.SliceData(buf))), uintptr(len(buf)))
 	switch {
 	case errno == unix.EAGAIN || errno == unix.EINTR:
+		c.dry = true
 		// An error that a read does not show would be reported for ever.
 		return events&pollDead == 0
 	case errno != 0:

@@ -159,6 +159,10 @@ func (l *epollLoop) epollWait(call func(trap, a1, a2, a3, a4, a5, a6 uintptr) (r
 
 // runAgain gives a turn to those that are to have one.
 func (l *epollLoop) runAgain() {
+	events := uint32(0)
+	if l.draining {
+		events = pollIn // the kernel is not waited for any more
+	}
 	list := l.again
 	l.again, l.spare = l.spare[:0], list
 	for i, c := range list {
@@ -166,7 +170,7 @@ func (l *epollLoop) runAgain() {
 		c.queued = false
 		if !c.closed {
 			l.others = i+1 < len(list) || len(l.again) > 0
-			l.turn(c, 0)
+			l.turn(c, events)
 		}
 	}
 }

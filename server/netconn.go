@@ -65,10 +65,11 @@ func (c *netConn) converse() CloseReason {
 	s := &c.session
 	for v := verdictRead; ; {
 		// Before the read: what was sent before the drain is still read.
-		draining := c.t.draining.Load()
+		draining, reads := c.t.draining.Load(), s.wantsInput(v)
 		if err := c.await(v, draining); err != nil {
 			return CloseError
 		}
+		dry := reads && c.n == 0
 		var ok bool
 		if v, ok = c.turn(); !ok {
 			return CloseError
@@ -80,7 +81,7 @@ func (c *netConn) converse() CloseReason {
 		switch {
 		case v == verdictClose:
 			return CloseNormal
-		case draining && (v == verdictRead || v == verdictWait):
+		case draining && (dry || !s.wantsInput(v)) && (v == verdictRead || v == verdictWait):
 			return CloseShutdown
 		}
 	}
