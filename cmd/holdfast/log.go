@@ -5,6 +5,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/holdfast-cache/holdfast/server"
 	"github.com/rs/zerolog"
 )
 
@@ -40,4 +41,18 @@ func logLevel(verbosity int) zerolog.Level {
 		return zerolog.DebugLevel
 	}
 	return zerolog.TraceLevel
+}
+
+// handler is a Node whose verbosity command moves the level of the log as well.
+type handler struct{ *server.Node }
+
+// Attach hands the host on to the Node.
+func (h handler) Attach(host server.Host) { h.Node.Attach(leveledHost{host}) }
+
+type leveledHost struct{ server.Host }
+
+// SetVerbosity sets what the server says and what the log lets through.
+func (h leveledHost) SetVerbosity(verbosity int) {
+	zerolog.SetGlobalLevel(logLevel(verbosity))
+	h.Host.SetVerbosity(verbosity)
 }

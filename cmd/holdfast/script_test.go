@@ -43,7 +43,7 @@ func runScripts(t *testing.T, dir, server string) {
 	testscript.Run(t, testscript.Params{
 		Dir: dir,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"start": cmdStart, "halt": cmdHalt, "code": cmdCode, "daemon": cmdDaemon, "hup": cmdHup, "retry": cmdRetry, "await": cmdAwait,
+			"start": cmdStart, "halt": cmdHalt, "code": cmdCode, "daemon": cmdDaemon, "hup": cmdHup, "retry": cmdRetry, "await": cmdAwait, "say": cmdSay,
 		},
 		Condition: func(cond string) (bool, error) {
 			if cond == "root" {
@@ -292,4 +292,17 @@ func cmdAwait(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s stays 0", args[0])
+}
+
+// cmdSay is "say line reply": it sends a command line and checks the reply line.
+func cmdSay(ts *testscript.TestScript, _ bool, args []string) {
+	c, err := dial(ts.Getenv("ADDR"), patience)
+	ts.Check(err)
+	defer c.close()
+	ts.Check(c.send([]byte(args[0] + "\r\n")))
+	r, err := c.next()
+	ts.Check(err)
+	if string(r.Line) != args[1] {
+		ts.Fatalf("the reply is %q", r.Line)
+	}
 }

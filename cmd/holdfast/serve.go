@@ -76,7 +76,7 @@ func serve(o *options, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	srv, err := server.New(&o.server, node, log)
+	srv, err := server.New(&o.server, handler{node}, log)
 	if err != nil {
 		closeAll(lns)
 		return fail(exitFailure, "%v", err)
@@ -114,6 +114,9 @@ func prepareProcess(o *options) error {
 		if err := raiseCoreLimit(); err != nil {
 			return err
 		}
+	}
+	if o.lockMemory {
+		allowLocking()
 	}
 	if err := raiseFileLimit(o.server.MaxConns, o.server.Threads); err != nil {
 		return err
