@@ -43,9 +43,7 @@ const (
 )
 
 var (
-	longFiles = map[string]bool{
-		"server/core_server_test.go": true,
-	}
+	longFiles = map[string]bool{}
 	longFuncs = map[string]bool{}
 )
 
