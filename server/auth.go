@@ -9,12 +9,17 @@ import (
 	"github.com/holdfast-cache/holdfast/protocol"
 )
 
-// authTokenMax is the longest "user password" a client may send, in bytes.
-const authTokenMax = 16384
+const (
+	// authTokenMax is the longest "user password" a client may send, in bytes.
+	authTokenMax = 16384
+	// authLineMin is the shortest line, in bytes and without its line feed, that
+	// a client may begin with: a shorter one ends the connection.
+	authLineMin = 6
+)
 
 // The replies to a client that has not shown a password yet.
 const (
-	replyStored          = "STORED\r\n"
+	replyStored          = protocol.ReplyStored
 	replyUnauthenticated = "CLIENT_ERROR unauthenticated\r\n"
 	replyAuthFailure     = "CLIENT_ERROR authentication failure\r\n"
 	replyAuthBadFormat   = "CLIENT_ERROR bad authentication token format\r\n"
@@ -153,67 +158,68 @@ func authDelay(n int) time.Duration {
 	return min(authDelayFirst<<min(n-1, authDelayDoublingsMax), authDelayMax)
 }
 
-// gated says whether s must show a password first.
-func (x *executor) gated(s *Session) bool { return x.node.admins.auth != nil && !s.Authenticated }
+// Gated says whether clients must show a password.
+func (x *executor) Gated() bool { return x.node.admins.auth != nil }
 
-// authenticate answers the requests of b for a session that must show a
-// password first. It reports false if b, or what is left of it, is to be
-// carried out. No worker lock is held.
-func (x *executor) authenticate(s *Session, b *protocol.Batch) bool {
-	if !x.gated(s) {
-		return false
-	}
-	keys := 0
-	for i := range b.Requests {
-		r := &b.Requests[i]
-		if r.Op == protocol.OpBinary {
-			return false // is refused anyway, in its own dialect
-		}
-		keys += len(r.Keys)
-		waits := x.greet(s, r)
-		switch {
-		case s.Authenticated:
-			b.Requests, b.Keys = b.Requests[i+1:], b.Keys[min(keys, len(b.Keys)):]
-			return len(b.Requests) == 0
-		case waits:
-			// The session parses one request at a time until it is let in, so
-			// normally nothing follows here.
-			return true
-		}
-	}
-	return true
-}
-
-// greet answers one request of a session that must show a password first. It
-// reports whether the answer is given later.
-func (x *executor) greet(s *Session, r *protocol.Request) (waits bool) {
+// Greet answers one line of a client that has not shown a password yet. Only a
+// set is understood, and of it only the length: its data block is the password.
+// Nothing else is read out of these bytes.
+func (x *executor) Greet(s *Session, in []byte) (n int) {
+	line, rest, whole := bytes.Cut(in, []byte("\n"))
 	switch {
-	case r.Op == protocol.OpNone || r.Continued:
-	case r.Op == protocol.OpClose || r.Op == protocol.OpQuit || r.Op == protocol.OpMetaNoop && len(r.Args) == 0:
-		// Lines too short for a password end the connection.
+	case !whole && len(in) <= protocol.LineLenMax:
+		return 0
+	case !whole || len(line) < authLineMin:
 		s.Close()
-		return true
-	case r.Op == protocol.OpError && r.FailedOp == protocol.OpSet && r.Err == protocol.ErrBadChunk:
-		s.Out.Buf = append(s.Out.Buf, replyAuthTermination...)
-	case r.Op != protocol.OpSet:
-		s.Out.Buf = append(s.Out.Buf, replyUnauthenticated...)
-	case r.ValueLen > authTokenMax:
-		s.Out.Buf = append(s.Out.Buf, replyAuthTooLong...)
-	case r.BadChunk:
-		s.Out.Buf = append(s.Out.Buf, replyAuthTermination...)
-	default:
-		return x.logIn(s, r.Value)
+		return len(in)
 	}
-	return false
+	n = len(line) + 1
+	size, is := authTokenSize(bytes.TrimSuffix(line, []byte("\r")))
+	switch {
+	case !is:
+		s.Out.Buf = append(s.Out.Buf, replyUnauthenticated...)
+		return n
+	case size > authTokenMax:
+		s.Out.Buf = append(s.Out.Buf, replyAuthTooLong...)
+		return n
+	}
+	end := int(size) + len(protocol.CRLF)
+	if len(rest) < end {
+		return 0
+	}
+	token, ended := bytes.CutSuffix(rest[:end], []byte(protocol.CRLF))
+	if ended {
+		x.logIn(s, token)
+	} else {
+		s.Out.Buf = append(s.Out.Buf, replyAuthTermination...)
+	}
+	return n + end
 }
 
-// logIn checks "user password" and answers, now or later. It reports whether
-// the answer is given later. No worker lock is held.
-func (x *executor) logIn(s *Session, token []byte) (waits bool) {
+// authTokenSize is the length of the data block that line announces, if it is a
+// set. What stands before the length does not matter.
+func authTokenSize(line []byte) (size uint32, is bool) {
+	if !bytes.HasPrefix(line, []byte("set")) {
+		return 0, false
+	}
+	words := 0
+	for word := range bytes.SplitSeq(line, []byte(" ")) {
+		if len(word) == 0 {
+			continue
+		}
+		if words++; words == 5 {
+			return parseUint32(word)
+		}
+	}
+	return 0, false
+}
+
+// logIn checks "user password" and answers, now or later. No worker lock is held.
+func (x *executor) logIn(s *Session, token []byte) {
 	user, password, found := bytes.Cut(token, []byte(" "))
 	if !found {
 		s.Out.Buf = append(s.Out.Buf, replyAuthBadFormat...)
-		return false
+		return
 	}
 	gate := x.node.admins.auth
 	ok, delay := gate.check(s.Remote, user, password)
@@ -225,11 +231,10 @@ func (x *executor) logIn(s *Session, token []byte) (waits bool) {
 	x.w.Unlock()
 	if delay > 0 {
 		s.Stream(gate.answerLater(s, ok, delay))
-		return true
+		return
 	}
 	s.Authenticated = true
 	s.Out.Buf = append(s.Out.Buf, replyStored...)
-	return false
 }
 
 // lateAnswer is the Producer of an answer to a password that is held back.
@@ -285,42 +290,3 @@ func (a *lateAnswer) Abort() {
 	a.s = nil
 	a.stop()
 }
-
-// beginAuthValue answers the start of a storage request with a long value, of a
-// session that must show a password first. A nil Sink skips the value.
-func (x *executor) beginAuthValue(s *Session, r *protocol.Request) Sink {
-	switch {
-	case r.Op != protocol.OpSet:
-		s.Out.Buf = append(s.Out.Buf, replyUnauthenticated...)
-	case r.ValueLen > authTokenMax:
-		s.Out.Buf = append(s.Out.Buf, replyAuthTooLong...)
-	default:
-		return &authSink{x: x, token: make([]byte, r.ValueLen)}
-	}
-	return nil
-}
-
-// authSink takes a long password.
-type authSink struct {
-	x     *executor
-	token []byte // at most authTokenMax bytes
-	n     int    // how many are there
-}
-
-// Span is what is still empty.
-func (k *authSink) Span() []byte { return k.token[k.n:] }
-
-// Advance counts n bytes as read.
-func (k *authSink) Advance(n int) { k.n += n }
-
-// Finish checks the password.
-func (k *authSink) Finish(s *Session, ok bool) {
-	if !ok {
-		s.Out.Buf = append(s.Out.Buf, replyAuthTermination...)
-		return
-	}
-	k.x.logIn(s, k.token[:k.n])
-}
-
-// Abort forgets the password.
-func (k *authSink) Abort() {}

@@ -12,7 +12,7 @@ import (
 func testNode(tb testing.TB, config func(*Config), memory func(*slab.Config)) *Node {
 	tb.Helper()
 	sc := slab.DefaultConfig()
-	sc.LimitBytes = 64 << 20
+	sc.LimitBytes = 16 << 20
 	if memory != nil {
 		memory(&sc)
 	}
@@ -49,7 +49,7 @@ type client struct {
 
 func newClient(tb testing.TB, n *Node, step int) *client {
 	tb.Helper()
-	conf := &laneConfig{reqs: 20, debug: true, gated: n.cfg.AuthFile != ""}
+	conf := &laneConfig{reqs: 20, debug: true}
 	c := &client{node: n, lane: newLane(n, &bufferPool{}, conf), step: step}
 	c.s.init(1, true, nil)
 	tb.Cleanup(func() { c.s.abort(c.lane) })

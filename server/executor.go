@@ -25,6 +25,16 @@ type Executor interface {
 	BeginValue(s *Session, r *protocol.Request) Sink
 }
 
+// Gatekeeper is what an Executor may also be, where clients must show a password.
+type Gatekeeper interface {
+	// Gated says whether they must; the answer does not change.
+	Gated() bool
+	// Greet is given the input of a session instead of the parser, until it sets
+	// s.Authenticated. It uses up the first n bytes of in and answers them; 0
+	// asks for more. It may end in s.Stream or s.Close.
+	Greet(s *Session, in []byte) (n int)
+}
+
 // Sink takes the value of one streaming storage request, straight from the socket.
 type Sink interface {
 	// Span is memory for the next bytes of the value, at least one byte while

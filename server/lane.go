@@ -33,6 +33,7 @@ const (
 // each for its turn. Nothing in it belongs to a connection.
 type lane struct {
 	exec    Executor
+	gate    Gatekeeper // nil: nobody needs a password
 	batch   protocol.Batch
 	in      []byte       // where reads land
 	out     []byte       // replies of the turn, empty between turns
@@ -47,7 +48,6 @@ type lane struct {
 type laneConfig struct {
 	reqs      int          // -R
 	debug     bool         // debugtime is a command
-	gated     bool         // a client must show a password first
 	verbosity atomic.Int32 // from 2 on, commands are logged
 	log       zerolog.Logger
 }
@@ -59,10 +59,14 @@ type laneCounters struct {
 
 // newLane returns a lane with an executor of its own.
 func newLane(h Handler, buffers *bufferPool, conf *laneConfig) *lane {
-	return &lane{
+	l := &lane{
 		exec: h.NewExecutor(), buffers: buffers, conf: conf,
 		in: make([]byte, inputMax), out: make([]byte, 0, outputStart),
 	}
+	if g, is := l.exec.(Gatekeeper); is && g.Gated() {
+		l.gate = g
+	}
+	return l
 }
 
 // bytes is how much memory the shared buffers take, about.

@@ -60,7 +60,6 @@ func New(cfg *Config, h Handler, log zerolog.Logger) (*Server, error) {
 	s.observer, _ = h.(ConnObserver)
 	s.conf.reqs = cfg.ReqsPerEvent
 	s.conf.debug = cfg.DebugClock
-	s.conf.gated = cfg.AuthFile != ""
 	s.conf.log = log
 	s.conf.verbosity.Store(int32(cfg.Verbosity))
 	s.buffers.limit = cfg.ReadBufMemLimit

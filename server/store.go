@@ -99,9 +99,6 @@ func (x *executor) refuseChunk(s *Session, r *protocol.Request, k slab.Key) {
 
 // BeginValue reserves memory for the value of a streaming request.
 func (x *executor) BeginValue(s *Session, r *protocol.Request) Sink {
-	if x.gated(s) {
-		return x.beginAuthValue(s, r)
-	}
 	k := x.node.store.Key(r.Key())
 	x.w.Lock()
 	x.prepareSet(s, r, k)

@@ -83,12 +83,15 @@ func (s *Session) step() (done int, ok bool) {
 		return 0, false
 	}
 	l, b := s.lane, &s.lane.batch
+	if l.gate != nil && !s.Authenticated {
+		n := l.gate.Greet(s, s.input)
+		s.input = s.input[n:]
+		return 1, n > 0
+	}
 	verbose := l.conf.verbosity.Load() > 1
 	s.parser.RequestsMax = l.conf.reqs
-	if verbose || l.conf.gated && !s.Authenticated {
-		// So that each command can be logged with its reply, and the answer to a
-		// wrong password can be held back before anything behind it is parsed.
-		s.parser.RequestsMax = 1
+	if verbose {
+		s.parser.RequestsMax = 1 // so that each command can be logged with its reply
 	}
 	n := s.parser.Fill(s.input, b)
 	last := b.Last()
