@@ -205,12 +205,10 @@ func (m *model) outcome(key, v string, op *SetOp, old modelItem, had bool) (mode
 func (m *model) afterSet(t *rapid.T, key, v string, op *SetOp, old modelItem, had bool, r SetResult) {
 	item, want := m.outcome(key, v, op, old, had)
 	if had && !m.room() && (r.Result != want || want == Stored && r.ValueLen != len(item.value)) {
-		// Making room for the new item may have pushed the old one out.
+		// Making room for the new item may have pushed the old one out; whether
+		// it has, the next look will tell.
 		if lone, res := m.outcome(key, v, op, modelItem{}, false); r.Result == res {
 			item, want = lone, res
-			if res != Stored {
-				delete(m.items, key)
-			}
 		}
 	}
 	lacked := r.Result == NoMemory || op.Mode >= ModeAppend && r.Result == NotStored && want == Stored
