@@ -186,7 +186,7 @@ func TestExporterParses(t *testing.T) {
 
 // TestStatsTell checks that numbers are those of what has happened, on all loops.
 func TestStatsTell(t *testing.T) {
-	n := testNode(t, func(c *Config) { c.MaxConns = 77 }, nil)
+	n := testNode(t, func(c *Config) { c.MaxConns = 77 }, func(c *slab.Config) { c.LimitBytes = 64 << 20 })
 	host := &fakeHost{stats: ConnStats{
 		Current: 2, Total: 10, Rejected: 4, BytesRead: 1000, BytesWritten: 2000, Yields: 5,
 		Accepting: true, ListenDisabledNum: 1, ListenDisabled: 1500 * time.Microsecond,
