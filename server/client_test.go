@@ -12,7 +12,7 @@ import (
 func testNode(tb testing.TB, config func(*Config), memory func(*slab.Config)) *Node {
 	tb.Helper()
 	sc := slab.DefaultConfig()
-	sc.LimitBytes = 16 << 20
+	sc.LimitBytes = 64 << 20
 	if memory != nil {
 		memory(&sc)
 	}
