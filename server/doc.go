@@ -101,6 +101,9 @@
 //     keep it, and a short read needs no second one to see that it was the last.
 //   - epoll_wait is tried without waiting first, as a raw system call, because a
 //     blocking one costs two meetings with the Go scheduler.
+//   - recvfrom and sendto rather than read and write: they do not pass through
+//     the file layer. A request and its reply over loopback, both ends, cost
+//     16.3 against 19.3 µs of CPU (lowest of 15 runs in turn, on a busy machine).
 //   - Left-over input is copied to the head of the shared buffer for the next
 //     read rather than grown where it is: one path, reads stay large, and at
 //     most inlineMax bytes are copied in practice.

@@ -111,11 +111,13 @@ func (l *epollLoop) settle(c *epollConn, events uint32) {
 	}
 }
 
-// read reads once. It reports false if the connection is broken.
+// read reads once, by recvfrom, which costs the kernel a little less than read.
+// It reports false if the connection is broken.
 func (l *epollLoop) read(c *epollConn, events uint32) bool {
 	s := &c.session
 	buf := s.space()
-	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(c.fd), uintptr(unsafe.Pointer(unsafe.SliceData(buf))), uintptr(len(buf)))
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(c.fd),
+		uintptr(unsafe.Pointer(unsafe.SliceData(buf))), uintptr(len(buf)), unix.MSG_DONTWAIT, 0, 0)
 	switch {
 	case errno == unix.EAGAIN || errno == unix.EINTR:
 		c.dry = true
@@ -163,7 +165,8 @@ func (l *epollLoop) write(c *epollConn) bool {
 func (l *epollLoop) writeOnce(fd int, o *Output) (size, n int, errno unix.Errno) {
 	if o.pinned == 0 {
 		b := o.Buf[o.sent:]
-		n, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+		n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd),
+			uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
 		return len(b), int(n), errno
 	}
 	vec := o.gather(l.lane.vec[:])
