@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -25,10 +26,13 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// build builds Holdfast once for all tests.
+// build builds Holdfast once for all tests. HOLDFAST_BUILD_FLAGS is for the
+// likes of "-race -tags=heaparena": a race then fails the test in which the
+// server ends.
 var build = sync.OnceValues(func() (string, error) {
 	binary := filepath.Join(buildDir, "holdfast")
-	cmd := exec.Command("go", "build", "-o", binary, "../cmd/holdfast")
+	args := append([]string{"build", "-o", binary}, strings.Fields(os.Getenv("HOLDFAST_BUILD_FLAGS"))...)
+	cmd := exec.Command("go", append(args, "../cmd/holdfast")...)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	return binary, cmd.Run()
 })
