@@ -8,12 +8,6 @@ import "unsafe"
 type region struct {
 	base unsafe.Pointer
 	size uint64
-	keep []uint64 // the backing of a region on the Go heap, else nil
-}
-
-// at returns the address of the byte at off. Callers stay below size.
-func (r *region) at(off uint64) unsafe.Pointer {
-	return unsafe.Add(r.base, off)
 }
 
 // bytes returns n bytes from off.

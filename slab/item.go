@@ -250,9 +250,6 @@ func (h *header) cas(state uint32) uint64 {
 // under the stripe lock, hence the atomic operation.
 func (h *header) mark(bits uint64) { atomic.OrUint64(&h.word, bits) }
 
-// unmark clears bits of the word.
-func (h *header) unmark(bits uint64) { atomic.AndUint64(&h.word, ^bits) }
-
 // setWord replaces the bits of mask in one store.
 func (h *header) setWord(mask, bits uint64) {
 	for {

@@ -369,8 +369,10 @@ func (m *model) count(t *rapid.T) {
 		}
 	}
 	item, ok := m.sync(t, key)
-	op := ArithOp{Delta: rapid.Uint64Range(0, 3).Draw(t, "delta"), Decrement: rapid.Bool().Draw(t, "decr"),
-		Vivify: rapid.Bool().Draw(t, "vivify"), Initial: 9, VivifyExptime: m.drawExptime(t)}
+	op := ArithOp{
+		Delta: rapid.Uint64Range(0, 3).Draw(t, "delta"), Decrement: rapid.Bool().Draw(t, "decr"),
+		Vivify: rapid.Bool().Draw(t, "vivify"), Initial: 9, VivifyExptime: m.drawExptime(t),
+	}
 	n, numeric := parseNumber([]byte(item.value))
 	r := m.w.Arith(m.s.keyString(key), &op)
 	switch {
