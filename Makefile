@@ -1,11 +1,12 @@
 # Type "make" for the list of targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build run setup test test-long lint fuzz bench bench-compare clean
+.PHONY: help build run setup test test-long lint fuzz bench bench-compare bench-ref clean
 
 ADDR ?= 127.0.0.1:11211
 FUZZTIME ?= 20s
 REF ?= HEAD
+RIVALS ?= memcached,redis-server,pogocache
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,7 +28,7 @@ setup: ## install what the tests need: a real memcached and real clients (into .
 test: setup build ## all tests: unit, race, scripts, dialogues with real servers and clients
 	go test ./...
 	go test -tags heaparena ./slab ./server
-	go test -race -short ./protocol ./slab ./server ./cmd/holdfast
+	go test -race -short ./protocol ./slab ./server
 
 test-long: setup build ## the soak: half an hour of everything at once, then the fuzzers
 	HOLDFAST_LONG=30m go test -run Mixed -v -timeout 60m ./integration
@@ -50,14 +51,17 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 		done; \
 	done
 
-bench: build ## server CPU per operation beside memcached, on the same load
-	go run ./benchmarks
+bench: build ## server CPU per operation beside memcached: a short table
+	go run ./benchmarks -short
 
-bench-compare: ## the same, this tree beside another commit (REF=…)
+bench-compare: build ## every measure beside its rivals (RIVALS=name=path,…), kept in benchmarks/results
+	go run ./benchmarks -rivals "$(RIVALS)" -results benchmarks/results
+
+bench-ref: ## the short table, this tree beside another commit (REF=…)
 	@set -e; dir=$$(mktemp -d); trap 'git worktree remove --force "$$dir/tree"; rm -rf "$$dir"' EXIT; \
 		git worktree add -q --detach "$$dir/tree" $(REF); \
 		(cd "$$dir/tree" && CGO_ENABLED=0 go build -trimpath -o "$$dir/before" ./cmd/holdfast); \
-		$(MAKE) build; go run ./benchmarks -rivals "before=$$dir/before"
+		$(MAKE) build; go run ./benchmarks -short -rivals "before=$$dir/before"
 
 clean: ## remove what was built and installed here
 	rm -rf bin .venv

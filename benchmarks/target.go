@@ -10,18 +10,19 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// Target is a server that can be measured: a name for the tables and the
-// command that starts it. "{port}" in an argument becomes the port.
+// Target is a server that can be measured: a name for the tables, and the
+// program that starts it with its first arguments.
 type Target struct {
-	Name string
-	Args []string
-	Env  []string
+	Name    string
+	Program []string
+	Kind    Kind
 }
 
 // Process is a running Target.
@@ -29,26 +30,51 @@ type Process struct {
 	Target Target
 	Addr   string
 	cmd    *exec.Cmd
+	said   lastWords
 }
 
-// Start runs t, pinned to the given core (-1: anywhere), and waits until it
-// accepts connections on a free loopback port.
-func Start(t Target, core int) (*Process, error) {
+// lastWords keeps the end of what a server wrote on its standard error: of use
+// only when a run fails.
+type lastWords struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+// Write never fails: a server must not stop over its log.
+func (l *lastWords) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = append(l.text, b...)
+	l.text = l.text[max(0, len(l.text)-lastWordsMax):]
+	return len(b), nil
+}
+
+// String is what was kept.
+func (l *lastWords) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return string(l.text)
+}
+
+const lastWordsMax = 2000 // bytes
+
+// Start runs t with that many threads and MiB, bound to the given cores, and
+// waits until it accepts connections on a free loopback port.
+func Start(t Target, threads, memory int, cores ...int) (*Process, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
-	args := make([]string, len(t.Args))
-	for i, a := range t.Args {
+	args := append(append([]string{}, t.Program...), t.Kind.flags(threads, memory)...)
+	for i, a := range args {
 		args[i] = strings.ReplaceAll(a, "{port}", strconv.Itoa(port))
 	}
 	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Env = append(os.Environ(), t.Env...)
-	cmd.Stderr = os.Stderr
-	if err := startPinned(cmd, core); err != nil {
+	p := &Process{Target: t, Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), cmd: cmd}
+	cmd.Stderr = &p.said
+	if err := startBound(cmd, cores); err != nil {
 		return nil, fmt.Errorf("start %s: %w", t.Name, err)
 	}
-	p := &Process{Target: t, Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), cmd: cmd}
 	for range 500 {
 		c, err := net.Dial("tcp", p.Addr)
 		if err == nil {
@@ -57,11 +83,18 @@ func Start(t Target, core int) (*Process, error) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	p.Stop()
-	return nil, fmt.Errorf("%s does not answer on %s", t.Name, p.Addr)
+	return nil, fmt.Errorf("%s does not answer on %s; it said: %s", t.Name, p.Addr, &p.said)
 }
+
+// stopPatience is how long a server may take to end before it is killed.
+const stopPatience = 20 * time.Second
 
 // Stop ends the server and waits for it.
 func (p *Process) Stop() {
+	kill := time.AfterFunc(stopPatience, func() {
+		_ = p.cmd.Process.Kill() // it has ended, or Wait goes on
+	})
+	defer kill.Stop()
 	// The process may have ended by itself; then there is nothing to do.
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err == nil || errors.Is(err, os.ErrProcessDone) {
 		_ = p.cmd.Wait() // its exit status says nothing about the measurement
@@ -103,19 +136,14 @@ func (p *Process) RSS() (int64, error) {
 	return pages * int64(os.Getpagesize()), err
 }
 
-// startPinned starts cmd from a thread that is bound to core: the child
+// startBound starts cmd from a thread that is bound to cores: the child
 // inherits the binding, this process keeps its own.
-func startPinned(cmd *exec.Cmd, core int) error {
-	if core < 0 {
-		return cmd.Start()
-	}
+func startBound(cmd *exec.Cmd, cores []int) error {
 	done := make(chan error)
 	go func() {
 		// Never unlocked: the thread ends with the goroutine, its binding too.
 		runtime.LockOSThread()
-		var set unix.CPUSet
-		set.Set(core)
-		if err := unix.SchedSetaffinity(0, &set); err != nil {
+		if err := unix.SchedSetaffinity(0, cpuSet(cores)); err != nil {
 			done <- err
 			return
 		}
@@ -124,10 +152,8 @@ func startPinned(cmd *exec.Cmd, core int) error {
 	return <-done
 }
 
-// pinSelf binds all threads of this process, present and future ones, to core.
-func pinSelf(core int) error {
-	var set unix.CPUSet
-	set.Set(core)
+// bindSelf binds all threads of this process, present and future ones, to cores.
+func bindSelf(cores ...int) error {
 	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {
 		return err
@@ -137,11 +163,19 @@ func pinSelf(core int) error {
 		if err != nil {
 			return err
 		}
-		if err := unix.SchedSetaffinity(tid, &set); err != nil {
+		if err := unix.SchedSetaffinity(tid, cpuSet(cores)); err != nil && !errors.Is(err, unix.ESRCH) {
 			return err
 		}
 	}
 	return nil
+}
+
+func cpuSet(cores []int) *unix.CPUSet {
+	var set unix.CPUSet
+	for _, c := range cores {
+		set.Set(c)
+	}
+	return &set
 }
 
 func freePort() (int, error) {

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// cpu is the server's CPU time per operation of l, in microseconds.
+func cpu(l Load) func(*Session) (float64, error) {
+	return func(s *Session) (float64, error) {
+		perOp, _, err := s.run(l)
+		return perOp, err
+	}
+}
+
+// rate is how many operations of l a second the server does.
+func rate(l Load) func(*Session) (float64, error) {
+	return func(s *Session) (float64, error) {
+		_, out, err := s.run(l)
+		return out.PerSecond(), err
+	}
+}
+
+// run warms the server up and runs l; perOp is the server's CPU time for each
+// operation, in microseconds.
+func (s *Session) run(l Load) (perOp float64, out Outcome, err error) {
+	l.Items = s.items(l.Items)
+	if _, err := s.Load(l, s.Time/4); err != nil {
+		return 0, Outcome{}, fmt.Errorf("warm up: %w", err)
+	}
+	before, err := s.CPU()
+	if err != nil {
+		return 0, Outcome{}, err
+	}
+	out, err = s.Load(l, s.Time)
+	if err != nil {
+		return 0, Outcome{}, err
+	}
+	after, err := s.CPU()
+	if err != nil {
+		return 0, Outcome{}, err
+	}
+	if out.Ops == 0 {
+		return 0, Outcome{}, fmt.Errorf("nothing was answered in %v", s.Time)
+	}
+	if l.SetPercent == 0 && out.Hits < out.Ops/2 {
+		return 0, Outcome{}, fmt.Errorf("only %d of %d gets hit", out.Hits, out.Ops)
+	}
+	return micros(after-before) / float64(out.Ops), out, nil
+}
+
+// halfLoad is the p99.9 of gets that come at half the rate that the slower of
+// Holdfast and its first rival can do: the same rate for all targets and rounds.
+func halfLoad(s *Session) (float64, error) {
+	if s.bench.halfRate == 0 {
+		if err := s.bench.calibrate(); err != nil {
+			return 0, fmt.Errorf("calibrate: %w", err)
+		}
+	}
+	l := gets
+	l.Items, l.Rate = s.items(l.Items), s.bench.halfRate
+	out, err := s.Load(l, max(s.Time, 2*time.Second))
+	if err != nil {
+		return 0, err
+	}
+	return micros(time.Duration(out.Latency.ValueAtQuantile(99.9))), nil
+}
+
+func (b *Bench) calibrate() error {
+	for _, t := range b.Targets[:2] {
+		s, err := b.session(smallStage, t)
+		if err != nil {
+			return err
+		}
+		_, out, err := s.run(gets)
+		s.Stop()
+		if err != nil {
+			return err
+		}
+		if half := out.PerSecond() / 2; b.halfRate == 0 || half < b.halfRate {
+			b.halfRate = half
+		}
+	}
+	b.Log(fmt.Sprintf("  half load is %.0f requests a second", b.halfRate))
+	return nil
+}
+
+// worstOfFill is the worst latency of a batch while the stage was filled: what
+// a request waits for at most when the server's tables grow.
+func worstOfFill(s *Session) (float64, error) { return micros(s.worst), nil }
+
+// itemsOfSmall is how many small items are held after many more were stored.
+func itemsOfSmall(s *Session) (float64, error) {
+	return s.overfill(&sequence{valueBytes: 32}, 4_000_000)
+}
+
+// itemsOfProduction is the same for sizes as in production.
+func itemsOfProduction(s *Session) (float64, error) {
+	return s.overfill(newProduction(), 1_200_000)
+}
+
+// overfill stores n items and tells how many of them the server holds.
+func (s *Session) overfill(stream Stream, n int) (float64, error) {
+	if err := s.Fill(stream, s.items(n)); err != nil {
+		return 0, err
+	}
+	held, err := s.Target.Kind.Wire(false).Items(s.Addr)
+	return float64(held), err
+}
+
+// residentWhenFull is the server's RSS in MiB after more than fits was stored.
+func residentWhenFull(s *Session) (float64, error) {
+	if err := s.Fill(newProduction(), s.items(5_000_000)); err != nil {
+		return 0, err
+	}
+	rss, err := s.RSS()
+	return float64(rss) / (1 << 20), err
+}
+
+// idleConns is how many connections idleConnections opens.
+const idleConns = 5000
+
+// idleConnections is how many bytes of server memory a connection takes that
+// has sent one request and is idle since.
+func idleConnections(s *Session) (float64, error) {
+	// What the first connections make the server allocate once is not theirs.
+	if _, err := s.Load(gets, s.Time/4); err != nil {
+		return 0, err
+	}
+	before, err := s.settledRSS()
+	if err != nil {
+		return 0, err
+	}
+	l := gets
+	l.Conns, l.Items, l.Requests = idleConns, s.items(1000), idleConns
+	g := newGenerator(s.Target.Kind.Wire(false), l, 0)
+	if err := g.connect(s.Addr); err != nil {
+		return 0, err
+	}
+	defer g.close()
+	if err := g.loop(0); err != nil { // one request each
+		return 0, err
+	}
+	if g.ops != idleConns {
+		return 0, fmt.Errorf("%d of %d connections were answered", g.ops, idleConns)
+	}
+	after, err := s.settledRSS()
+	return float64(after-before) / idleConns, err
+}
+
+// settledRSS waits until the server's RSS stays the same for half a second.
+func (s *Session) settledRSS() (int64, error) {
+	last := int64(-1)
+	for range 20 {
+		rss, err := s.RSS()
+		if err != nil || rss == last {
+			return rss, err
+		}
+		last = rss
+		time.Sleep(500 * time.Millisecond)
+	}
+	return last, nil
+}
+
+// worstOfExpiry is the worst latency of gets and sets, in an open loop, around
+// the second in which 4 M items expire.
+func worstOfExpiry(s *Session) (float64, error) {
+	n := s.items(4_000_000)
+	const live = 10_000 // of the stage: they do not expire
+	began := time.Now()
+	if err := s.Fill(&sequence{next: live, valueBytes: 100}, n/10); err != nil {
+		return 0, err
+	}
+	allowed := 13*time.Since(began) + 3*time.Second
+	for range 3 {
+		end := time.Now().Add(allowed).Truncate(time.Second)
+		if err := s.Fill(&sequence{next: live, valueBytes: 100, ttl: int(end.Unix())}, n); err != nil {
+			return 0, err
+		}
+		if time.Until(end) < time.Second {
+			allowed *= 2 // slower than it began: the first would have expired before the last is stored
+			continue
+		}
+		l := Load{
+			Conns: 10, Pipeline: 1, KeysPerGet: 1, SetPercent: 10,
+			Items: s.items(live), ValueBytes: 100, Rate: 5000,
+		}
+		// The quiet time before is left out, the clean-up after is in.
+		time.Sleep(time.Until(end) - time.Second)
+		out, err := s.Load(l, 5*time.Second)
+		if err != nil {
+			return 0, err
+		}
+		return micros(time.Duration(out.Latency.Max())), nil
+	}
+	return 0, errors.New("the items could not be stored before they expired")
+}
+
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// Measure is one line of the table: what is measured, and where it must stand.
+type Measure struct {
+	Family string // measures of one family share a plot
+	Name   string
+	Unit   string
+	Higher bool    // more is better
+	Rule   Rule    // what Bar and Aim are compared with
+	Bar    float64 // 0: none
+	Aim    float64 // 0: none
+	Short  bool    // part of the short table too
+	Meta   bool    // needs memcached's meta commands, which Redis has not
+	Stage  *Stage
+	Func   func(*Session) (float64, error)
+}
+
+// Rule says how a measure is judged.
+type Rule int
+
+// The rules.
+const (
+	Ratio      Rule = iota // Holdfast / rival
+	Difference             // Holdfast - rival
+	Absolute               // Holdfast alone
+)
+
+// Stage is the state of a server in which measures are taken, one after the
+// other. All rounds of a stage are done before the next stage begins.
+type Stage struct {
+	Name    string
+	Threads int // of the server; 1 also binds it to a core of its own
+	Memory  int // MiB
+	Prepare func(*Session) error
+}
+
+// Options are what the command line says of a run.
+type Options struct {
+	Time  time.Duration // of one run of a load
+	Scale float64       // of the numbers of items; below 1 only to try the program
+	Only  string        // part of the names wanted
+	Short bool
+}
+
+// wants says whether m is to be measured.
+func (o Options) wants(m *Measure) bool {
+	return (m.Short || !o.Short) && strings.Contains(m.Family+": "+m.Name, o.Only)
+}
+
+// items scales a number of items.
+func (o Options) items(n int) int { return max(min(n, 1000), int(float64(n)*o.Scale)) }
+
+// Session is a running server in a stage.
+type Session struct {
+	*Process
+	Options
+	bench *Bench
+	// worst is the worst latency that Prepare saw.
+	worst time.Duration
+}
+
+// Load runs l for the given time.
+func (s *Session) Load(l Load, d time.Duration) (Outcome, error) {
+	return Run(s.Addr, s.Target.Kind, l, d)
+}
+
+// Fill stores the first n of the stream, and notes the worst latency.
+func (s *Session) Fill(stream Stream, n int) error {
+	out, err := s.Load(Load{Conns: 8, Pipeline: 32, Stream: stream, Requests: n}, 0)
+	if err != nil {
+		return fmt.Errorf("fill: %w", err)
+	}
+	if out.Ops != n {
+		return fmt.Errorf("fill: %d of %d items were answered", out.Ops, n)
+	}
+	s.worst = time.Duration(out.Latency.Max())
+	return nil
+}
+
+// Bench runs measures on targets.
+type Bench struct {
+	Targets []Target
+	Options
+	Log func(string) // what is being done
+
+	// halfRate is half the rate that the slower of Holdfast and its first rival
+	// can do, in operations per second; 0 until it is known.
+	halfRate float64
+}
+
+// Results are the samples of one measure, by target, in order of the rounds.
+type Results struct {
+	*Measure
+	Samples [][]float64 // empty where a target cannot do it
+}
+
+// Run takes all wanted measures in interleaved rounds.
+func (b *Bench) Run(measures []Measure, rounds int) ([]Results, error) {
+	var results []Results
+	byStage := map[*Stage][]int{}
+	var stages []*Stage
+	for i := range measures {
+		m := &measures[i]
+		if !b.wants(m) {
+			continue
+		}
+		if byStage[m.Stage] == nil {
+			stages = append(stages, m.Stage)
+		}
+		byStage[m.Stage] = append(byStage[m.Stage], len(results))
+		results = append(results, Results{m, make([][]float64, len(b.Targets))})
+	}
+	if len(results) == 0 {
+		return nil, fmt.Errorf("no measure has %q in its name", b.Only)
+	}
+	for _, stage := range stages {
+		for round := range rounds {
+			b.Log(fmt.Sprintf("%s, round %d of %d", stage.Name, round+1, rounds))
+			for t := range b.Targets {
+				if err := b.stage(stage, t, results, byStage[stage]); err != nil {
+					return nil, fmt.Errorf("%s: %s: %w", stage.Name, b.Targets[t].Name, err)
+				}
+			}
+		}
+	}
+	return results, nil
+}
+
+// stage takes the measures of one stage on one target.
+func (b *Bench) stage(stage *Stage, t int, results []Results, which []int) error {
+	s, err := b.session(stage, b.Targets[t])
+	if err != nil {
+		return err
+	}
+	defer s.Stop()
+	for _, i := range which {
+		r := &results[i]
+		if r.Meta && s.Target.Kind == Redis {
+			continue
+		}
+		v, err := r.Func(s)
+		if err != nil {
+			return fmt.Errorf("%s: %w; the server said: %s", r.Name, err, &s.said)
+		}
+		r.Samples[t] = append(r.Samples[t], v)
+		b.Log(fmt.Sprintf("  %s: %s: %s %s", s.Target.Name, r.Name, format(v), r.Unit))
+	}
+	return nil
+}
+
+// session starts a target for a stage.
+func (b *Bench) session(stage *Stage, t Target) (*Session, error) {
+	server, own := placement(stage.Threads, runtime.NumCPU())
+	if err := bindSelf(own...); err != nil {
+		return nil, fmt.Errorf("bind the load to cores %v: %w", own, err)
+	}
+	p, err := Start(t, stage.Threads, stage.Memory, server...)
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{Process: p, Options: b.Options, bench: b}
+	if stage.Prepare == nil {
+		return s, nil
+	}
+	if err := stage.Prepare(s); err != nil {
+		p.Stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+// placement says which cores are the server's and which are the generator's.
+// One thread has a core of its own; more share all cores with the generator.
+func placement(threads, cores int) (server, own []int) {
+	all := make([]int, cores)
+	for i := range all {
+		all[i] = i
+	}
+	if threads > 1 || cores == 1 {
+		return all, all
+	}
+	return all[:1], all[1:]
+}
