@@ -25,15 +25,20 @@ type endpoint struct {
 	port int
 }
 
-// endpoints returns where TCP is to be served. There is none when a Unix socket
-// is asked for and neither -p nor -l is, or when -p is 0.
+// wantsTCP is false when a Unix socket is asked for and neither -p nor -l is, and
+// when -p is 0.
+func (o *options) wantsTCP() bool {
+	return o.server.TCPPort != 0 && (o.server.UnixSocket == "" || o.portGiven || o.listenGiven)
+}
+
+// endpoints returns where TCP is to be served.
 func (o *options) endpoints() ([]endpoint, error) {
-	if o.server.TCPPort == 0 || (o.server.UnixSocket != "" && !o.portGiven && !o.listenGiven) {
+	if !o.wantsTCP() {
 		return nil, nil
 	}
 	port := max(o.server.TCPPort, 0) // -1 is any free port
 	if len(o.listen) == 0 {
-		host := "127.0.0.1"
+		host := defaultHost
 		if o.asMemcached {
 			host = ""
 		}

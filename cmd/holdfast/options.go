@@ -10,6 +10,7 @@ import (
 const (
 	mebi        = 1 << 20
 	defaultPort = 11211
+	defaultHost = "127.0.0.1" // unless called memcached
 )
 
 // options is everything a command line may set for serving.
@@ -82,6 +83,9 @@ func (o *options) finish() error {
 		return fail(exitUsage, "invalid port number %d: use 1 to 65535, 0 for none or -1 for any free one", o.server.TCPPort)
 	}
 	o.server.Interface = strings.Join(o.listen, ",")
+	if len(o.listen) == 0 && !o.asMemcached && o.wantsTCP() {
+		o.server.Interface = defaultHost
+	}
 	o.server.Verbosity = min(o.server.Verbosity, 3)
 	o.server.Backlog = max(o.server.Backlog, 1)
 	if err := o.server.Validate(); err != nil {
