@@ -100,7 +100,9 @@
 //     connection and is told again if there is more, so that no connection can
 //     keep it, and a short read needs no second one to see that it was the last.
 //   - epoll_wait is tried without waiting first, as a raw system call, because a
-//     blocking one costs two meetings with the Go scheduler.
+//     blocking one costs two meetings with the Go scheduler. Parking the loop in
+//     Go's own poller, with the epoll descriptor inside it, was slower: 10.8
+//     against 8.7 µs of CPU a get on 50 connections, lowest of 6 runs each.
 //   - recvfrom and sendto rather than read and write: they do not pass through
 //     the file layer. A request and its reply over loopback, both ends, cost
 //     16.3 against 19.3 µs of CPU (lowest of 15 runs in turn, on a busy machine).
