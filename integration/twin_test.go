@@ -1,0 +1,191 @@
+package integration
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// twinCommands is how many random commands each transport is compared on.
+const twinCommands = 4000
+
+// TestTwins says the same to Holdfast and to the system's memcached, thousands
+// of random well-formed commands on few keys, and wants the same answers. What
+// memcached versions answer differently is left to the dialogues.
+func TestTwins(t *testing.T) {
+	path, err := exec.LookPath("memcached")
+	if err != nil {
+		t.Fatal(err)
+	}
+	forEachTransport(t, func(t *testing.T, p *Process) {
+		twin, err := Start(Spec{Binary: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := twin.Kill(); err != nil {
+				t.Error(err)
+			}
+		})
+		seed := rand.Uint64()
+		t.Logf("seed %d", seed)
+		g := twinTalk{rng: rand.New(rand.NewPCG(seed, 1))}
+		ours, theirs := newTwin(t, p), newTwin(t, twin)
+		var said []string
+		for range twinCommands {
+			command := g.command()
+			said = append(said[max(0, len(said)-20):], command)
+			a, b := ours.ask(command), theirs.ask(command)
+			if a != b {
+				for _, command := range said {
+					t.Log(quote(command))
+				}
+				t.Fatalf("Holdfast answers %s, memcached %s", quote(a), quote(b))
+			}
+		}
+	})
+}
+
+// twin is one of the two servers.
+type twin struct {
+	t *testing.T
+	c net.Conn
+	r *bufio.Reader
+}
+
+// newTwin connects to p.
+func newTwin(t *testing.T, p *Process) *twin {
+	c, r := dial(t, p)
+	return &twin{t, c, r}
+}
+
+// casOf is what a command says for the cas id that a key has on each server.
+var casOf = regexp.MustCompile(`CASOF\(([^)]*)\)`)
+
+// ask says a command and returns everything up to the MN of a following mn,
+// with what may differ taken out.
+func (w *twin) ask(command string) string {
+	command = casOf.ReplaceAllStringFunc(command, func(m string) string {
+		got := w.raw("mg " + casOf.FindStringSubmatch(m)[1] + " c u")
+		if id := regexp.MustCompile(` c(\d+)`).FindStringSubmatch(got); id != nil {
+			return id[1]
+		}
+		return "1"
+	})
+	return anonymous(w.raw(command))
+}
+
+// raw says a command and returns the reply.
+func (w *twin) raw(command string) string {
+	w.t.Helper()
+	if err := w.c.SetDeadline(time.Now().Add(replyWait)); err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := io.WriteString(w.c, command+"\r\nmn\r\n"); err != nil {
+		w.t.Fatal(err)
+	}
+	var reply strings.Builder
+	for {
+		line, err := w.r.ReadString('\n')
+		if err != nil {
+			w.t.Fatalf("%s answered %s and then %v", quote(command), quote(reply.String()), err)
+		}
+		if line == "MN\r\n" {
+			return reply.String()
+		}
+		reply.WriteString(line)
+	}
+}
+
+// Cas ids count otherwise and clocks tick at other moments.
+var (
+	metaNumbers = regexp.MustCompile(`(?m)^((?:HD|VA \d+).*)$`)
+	metaNumber  = regexp.MustCompile(` ([clt])\d+`)
+	valueCas    = regexp.MustCompile(`(?m)^(VALUE \S+ \d+ \d+) \d+`)
+)
+
+// anonymous takes out of a reply what may differ.
+func anonymous(reply string) string {
+	reply = valueCas.ReplaceAllString(reply, "$1 #")
+	return metaNumbers.ReplaceAllStringFunc(reply, func(line string) string {
+		return metaNumber.ReplaceAllString(line, " $1#")
+	})
+}
+
+// twinTalk makes up commands.
+type twinTalk struct{ rng *rand.Rand }
+
+// pick returns one of the words.
+func (g *twinTalk) pick(words ...string) string { return words[g.rng.IntN(len(words))] }
+
+// key names one of a few keys, so that commands meet.
+func (g *twinTalk) key() string { return g.pick("a", "b", "c", "d") }
+
+// number names a key that holds numbers. A shorter number is padded or not as
+// memcached's background threads have it, so these are never read by get.
+func (g *twinTalk) number() string { return g.pick("n1", "n2") }
+
+// value makes up a value, rarely a large one.
+func (g *twinTalk) value() string {
+	n := g.rng.IntN(40)
+	if g.rng.IntN(50) == 0 {
+		n = g.rng.IntN(30_000)
+	}
+	return strings.Repeat("v", n)
+}
+
+// some returns a random part of the words, in random order.
+func (g *twinTalk) some(words ...string) string {
+	var out strings.Builder
+	for _, i := range g.rng.Perm(len(words)) {
+		if g.rng.IntN(3) == 0 {
+			out.WriteString(" " + words[i])
+		}
+	}
+	return out.String()
+}
+
+// command makes up one command.
+func (g *twinTalk) command() string {
+	key, value := g.key(), g.value()
+	exptime := g.pick("0", "0", "0", "1000", "-1")
+	switch g.rng.IntN(14) {
+	case 0, 1:
+		verb := g.pick("set", "set", "add", "replace", "append", "prepend")
+		return fmt.Sprintf("%s %s %d %s %d%s\r\n%s", verb, key, g.rng.IntN(3), exptime, len(value), g.pick("", "", " noreply"), value)
+	case 2:
+		return fmt.Sprintf("cas %s 0 %s %d %s\r\n%s", key, exptime, len(value), g.cas(), value)
+	case 3:
+		return g.pick("get", "gets", "gat 1000", "gats 0") + " " + key + " " + g.key() + " " + g.key()
+	case 4:
+		return g.pick("delete "+key, "touch "+key+" "+exptime, "delete "+key+" noreply")
+	case 5:
+		return "set " + g.number() + " 0 0 2\r\n" + g.pick("10", "99", "07", " 5")
+	case 6:
+		return g.pick("incr", "decr") + " " + g.number() + " " + g.pick("0", "1", "5", "1000", "18446744073709551615")
+	case 7:
+		return "ma " + g.number() + g.some("v", "N0", "J5", "D3", "T1000", g.pick("MI", "MD", "M+", "M-"))
+	case 8, 9, 10:
+		return "mg " + key + g.some("v", "s", "f", "t", "h", "c", "u", g.pick("T0", "T1000", "N0", "N1000", "R30", "R2000"))
+	case 11, 12:
+		flags := g.some("F"+g.pick("0", "7"), "T"+g.pick("0", "1000"), g.pick("ME", "MA", "MP", "MR", "MS"), "C"+g.cas(), "I")
+		if strings.Contains(flags, "MA") || strings.Contains(flags, "MP") {
+			flags = strings.ReplaceAll(flags, " C", " P") // has changed between versions
+		}
+		return fmt.Sprintf("ms %s %d%s\r\n%s", key, len(value), flags, value)
+	default:
+		return g.pick("md "+key+g.some("I", "T1000"), "md "+key+" C"+g.cas(), "flush_all")
+	}
+}
+
+// cas stands for a cas id that matches, or nearly, or not at all.
+func (g *twinTalk) cas() string {
+	return g.pick("CASOF("+g.key()+")", "CASOF("+g.key()+")", "1", "18446744073709551615")
+}
