@@ -77,8 +77,8 @@
 //	    buffers on loan; a connection that would exceed it is closed.
 //	S6  Each Sink is finished or aborted, each Producer ends or is aborted, each
 //	    pinned value is unpinned, exactly once, however the connection ends.
-//	S7  A connection is in the gate's count from its admission until its socket is
-//	    closed.
+//	S7  A connection is in the gate's count from its admission until just before
+//	    its socket is closed: who sees it end finds it counted as gone.
 //	S8  A loop sleeps in epoll_wait unless a connection has a turn coming: nobody
 //	    is watched for what he is not asked for.
 //	S9  A descriptor is closed only by the loop that owns it, and only after the

@@ -186,7 +186,9 @@ func (l *epollLoop) close(c *epollConn, reason CloseReason) {
 	l.table.Lock()
 	l.table.conns[c.fd] = nil
 	l.table.Unlock()
-	_ = unix.Close(c.fd) // takes it out of the epoll set too
 	l.count.Add(-1)
+	// First counted, then closed, so that whoever sees the end of the
+	// connection finds it counted as gone.
 	l.srv.closed(&c.conn, reason)
+	_ = unix.Close(c.fd) // takes it out of the epoll set too
 }

@@ -46,7 +46,6 @@ func (c *netConn) run() {
 	if ending := c.ending.Load(); ending > 0 {
 		reason = CloseReason(ending - 1)
 	}
-	_ = c.nc.Close()
 	c.lane.mu.Lock()
 	c.session.abort(c.lane.lane)
 	c.lane.mu.Unlock()
@@ -57,7 +56,9 @@ func (c *netConn) run() {
 	if reason == CloseIdle {
 		c.lane.n.idleKicks.Add(1)
 	}
+	// Last, so that whoever sees the end of the connection finds it counted as gone.
 	c.t.srv.closed(&c.conn, reason)
+	_ = c.nc.Close()
 }
 
 // converse takes turns, one after another, and returns why the last was the last.
