@@ -30,3 +30,14 @@ func (s *Store) part(ref uint32) *part {
 func (x *index) bucket(n uint32) *bucket {
 	return (*bucket)(unsafe.Add(x.mem.base, uint64(n)*bucketBytes))
 }
+
+// fetchBucket starts to read a bucket, fetchItem the first two lines of an item.
+func (x *index) fetchBucket(n uint32) {
+	prefetch(unsafe.Add(x.mem.base, uint64(n)*bucketBytes))
+}
+
+func (s *Store) fetchItem(ref uint32) {
+	p := unsafe.Add(s.arena.base, uint64(ref)<<s.shift)
+	prefetch(p)
+	prefetch(unsafe.Add(p, 64))
+}

@@ -170,31 +170,26 @@ func (w *Worker) Touch(k Key, exptime uint32) Result {
 	return w.Get(k, &op, nil)
 }
 
-// Prefetch reads the index and item lines of keys that are about to be used,
-// so that the waits for memory overlap instead of adding up. It takes no lock
-// and what it reads decides nothing.
+// Prefetch starts to read the index and item lines of keys that are about to
+// be used, so that the waits for memory overlap instead of adding up. It takes
+// no lock and what it reads decides nothing.
 func (w *Worker) Prefetch(keys []Key) {
 	if !lookAhead || len(keys) < 2 {
 		return
 	}
 	s := w.s
-	sink := uint64(0)
 	for i := range keys {
-		sink += s.index.bucket(s.home(s.stripe(keys[i].Hash), keys[i].Hash)).tags8
+		hash := keys[i].Hash
+		s.index.fetchBucket(s.home(s.stripe(hash), hash))
 	}
 	for i := range keys {
 		hash := keys[i].Hash
 		b := s.index.bucket(s.home(s.stripe(hash), hash))
 		tag := tagOf(hash)
-		slot := 0
 		if m := match8(b.tags8, tag); m != 0 {
-			slot = bits.TrailingZeros64(m) >> 3
+			s.fetchItem(b.refs[bits.TrailingZeros64(m)>>3])
 		} else if m := match4(b.tags4, tag); m != 0 {
-			slot = 8 + bits.TrailingZeros32(m)>>3
-		} else {
-			continue
+			s.fetchItem(b.refs[8+bits.TrailingZeros32(m)>>3%4])
 		}
-		sink += uint64(s.header(b.refs[slot%bucketSlots]).lens)
 	}
-	w.sink += sink
 }

@@ -164,6 +164,9 @@ func (w *Worker) Set(k Key, op *SetOp, value []byte) SetResult {
 	if op.Mode >= ModeAppend {
 		return w.extend(k, op, len(value), value, nil)
 	}
+	if lookAhead { // the bucket comes while the chunk is filled
+		s.index.fetchBucket(s.home(s.stripe(k.Hash), k.Hash))
+	}
 	p := op.spec(s, k, len(value))
 	if n := p.bytes(); n <= int(s.top().size) {
 		id := s.classFor(n)

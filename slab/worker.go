@@ -8,8 +8,7 @@ import "sync"
 type Worker struct {
 	mu     sync.Mutex
 	s      *Store
-	view   View // handed to visits: a fresh one would be allocated each time
-	sink   uint64
+	view   View                       // handed to visits: a fresh one would be allocated each time
 	counts [classMax + 1]workerCounts // by class; 0 is not used
 }
 
