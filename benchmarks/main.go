@@ -37,7 +37,11 @@ func run() error {
 		return b.checkGenerator(*memtier, *rounds)
 	}
 	about := describe(targets)
-	results, err := b.Run(Measures(), *rounds)
+	measures, err := Measures(o)
+	if err != nil {
+		return err
+	}
+	results, err := b.Run(measures, *rounds)
 	if err != nil {
 		return err
 	}

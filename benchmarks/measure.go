@@ -38,6 +38,7 @@ type Stage struct {
 	Name    string
 	Threads int // of the server; 1 also binds it to a core of its own
 	Memory  int // MiB
+	Rounds  int // at most so many, where one run is like the other; 0: as many as asked for
 	Prepare func(*Session) error
 }
 
@@ -121,8 +122,12 @@ func (b *Bench) Run(measures []Measure, rounds int) ([]Results, error) {
 		return nil, fmt.Errorf("no measure has %q in its name", b.Only)
 	}
 	for _, stage := range stages {
-		for round := range rounds {
-			b.Log(fmt.Sprintf("%s, round %d of %d", stage.Name, round+1, rounds))
+		n := rounds
+		if stage.Rounds > 0 {
+			n = min(n, stage.Rounds)
+		}
+		for round := range n {
+			b.Log(fmt.Sprintf("%s, round %d of %d", stage.Name, round+1, n))
 			for t := range b.Targets {
 				if err := b.stage(stage, t, results, byStage[stage]); err != nil {
 					return nil, fmt.Errorf("%s: %s: %w", stage.Name, b.Targets[t].Name, err)

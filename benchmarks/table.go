@@ -29,7 +29,8 @@ var (
 
 // Measures is the table of what is measured and where Holdfast must stand
 // beside memcached with the same flags.
-func Measures() []Measure {
+func Measures(o Options) ([]Measure, error) {
+	hits, err := hitRatios(o)
 	return append([]Measure{
 		{Family: "cpu", Name: "get, 50 connections", Unit: "µs/op", Bar: 1, Aim: 0.9, Short: true, Stage: smallStage, Func: cpu(gets)},
 		{Family: "cpu", Name: "set, 50 connections", Unit: "µs/op", Bar: 1, Aim: 0.9, Short: true, Stage: smallStage, Func: cpu(sets)},
@@ -54,7 +55,7 @@ func Measures() []Measure {
 		{Family: "memory", Name: "idle connection, of 5,000", Unit: "B", Rule: Absolute, Bar: 1024, Aim: 300, Stage: idleStage, Func: idleConnections},
 
 		{Family: "latency", Name: "worst while 4 M items expire at once", Unit: "µs", Stage: expiry, Func: worstOfExpiry},
-	}, hitRatios()...)
+	}, hits...), err
 }
 
 // fill prepares a stage with so many items of one value length.
