@@ -27,7 +27,7 @@ func (t Tally) Add(other Tally) {
 // The keys of a mixed load. Kinds do not mix, so that every reply can be judged:
 // values prove that they belong to their key, numbers stay numbers.
 const (
-	mixedKeys    = 5000
+	mixedKeys    = 20_000
 	largeValue   = 200_000
 	tooLarge     = 2_000_000
 	pipelineMax  = 16
@@ -144,10 +144,10 @@ func (m *Mixed) key() string {
 // value makes a value that tells whose it is and where it ends.
 func (m *Mixed) value(key string) string {
 	n := 1 + m.Rng.IntN(300)
-	switch m.Rng.IntN(200) {
-	case 0:
+	switch p := m.Rng.IntN(1000); {
+	case p < 25:
 		n = m.Rng.IntN(largeValue)
-	case 1, 2, 3:
+	case p < 50:
 		n = m.Rng.IntN(10_000)
 	}
 	return key + ":" + strings.Repeat(key[len(key)-1:], n) + ";"
@@ -229,7 +229,7 @@ func (m *Mixed) set() {
 		m.send(line+" noreply\r\n"+value, nil)
 		return
 	}
-	m.send(line+"\r\n"+value, oneOf(verb, "STORED", "NOT_STORED", "EXISTS", "NOT_FOUND"))
+	m.send(line+"\r\n"+value, oneOf(line, "STORED", "NOT_STORED", "EXISTS", "NOT_FOUND"))
 }
 
 // metaGet asks for a value by mg.
@@ -280,7 +280,8 @@ func (m *Mixed) metaSet() {
 	value := m.value(key)
 	m.Tally["cmd_set"]++
 	flags := []string{"", " T100", " ME", " MR c", " C12345", " F5 I C99", " k s"}[m.Rng.IntN(7)]
-	m.send(fmt.Sprintf("ms %s %d%s\r\n%s", key, len(value), flags, value), oneOf("ms", "HD", "NS", "EX", "NF"))
+	line := fmt.Sprintf("ms %s %d%s", key, len(value), flags)
+	m.send(line+"\r\n"+value, oneOf(line, "HD", "NS", "EX", "NF"))
 }
 
 // number counts up and down on keys that hold numbers.

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -84,10 +85,26 @@ func (p *Process) await(portFile string) error {
 			continue
 		}
 		if c, err := p.Dial(); err == nil {
-			return c.Close()
+			return farewell(c)
 		}
 	}
 	return errors.New("does not listen")
+}
+
+// farewell ends a connection from this side and waits until the server has done
+// so too, so that it no longer counts it.
+func farewell(c net.Conn) error {
+	err := c.SetDeadline(time.Now().Add(startWait))
+	if half, is := c.(interface{ CloseWrite() error }); is && err == nil {
+		err = half.CloseWrite()
+	}
+	if err == nil {
+		_, err = c.Read(make([]byte, 1))
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return errors.Join(err, c.Close())
 }
 
 // readPort returns the address in a port file, "" if there is none yet.

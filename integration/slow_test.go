@@ -14,6 +14,7 @@ import (
 )
 
 const (
+	slowLimitMB    = 64
 	slowValueBytes = 500_000
 	slowReplies    = 2100 // a gibibyte of them
 	// slowSlack is what a server may use besides -m while slow clients keep it
@@ -80,7 +81,7 @@ func TestSlowClient(t *testing.T) {
 		for i := range 1000 {
 			say(t, c, r, fmt.Sprintf("set a 0 0 4\r\n%04d", i), "STORED")
 			say(t, c, r, "get a", "VALUE a 0 4", fmt.Sprintf("%04d", i), "END")
-			if rss, err := p.RSS(); err != nil || rss > mixedLimitMB<<20+slowSlack {
+			if rss, err := p.RSS(); err != nil || rss > slowLimitMB<<20+slowSlack {
 				t.Fatalf("the server uses %d MiB, %v", rss>>20, err)
 			}
 		}
@@ -105,7 +106,7 @@ func TestSlowClient(t *testing.T) {
 			t.Errorf("%d hits of %d", hits, lateReplies)
 		}
 		say(t, late, lateReader, "mn", "MN", "MN")
-	}, "-m", strconv.Itoa(mixedLimitMB))
+	}, "-m", strconv.Itoa(slowLimitMB))
 }
 
 // TestEndlessPipeline writes requests for small values until the server takes
@@ -133,10 +134,10 @@ func TestEndlessPipeline(t *testing.T) {
 			}
 		}
 		say(t, c, r, "mn", "MN")
-		if rss, err := p.RSS(); err != nil || rss > mixedLimitMB<<20+slowSlack {
+		if rss, err := p.RSS(); err != nil || rss > slowLimitMB<<20+slowSlack {
 			t.Errorf("the server uses %d MiB, %v", rss>>20, err)
 		}
-	}, "-m", strconv.Itoa(mixedLimitMB))
+	}, "-m", strconv.Itoa(slowLimitMB))
 }
 
 // TestStuckUploads opens sets that are never finished: others can still store,
