@@ -65,6 +65,18 @@
 // it after the process was killed takes exactly the live items in assigned
 // pages, the higher ver of two with one key, and trusts nothing else.
 //
+// # Decisions
+//
+// A piece of a chained value names its key's hash, which costs it 8 bytes:
+// whoever moves it finds the stripe without reading an owner that may be gone.
+// Counting makes a new item even where the number keeps its length: an item
+// that is overwritten can be torn by a crash. A large item has every optional
+// field, so that it never has to be copied to get an expiry or a CAS. A stripe
+// splits a bucket at 7 items a bucket on average: fewer waste index, more make
+// look-ups read overflow buckets. The index may take memory from nobody: when
+// the limit has no room for it, it drops the item of the full bucket that was
+// read longest ago, and asks Maintain for a page.
+//
 // # Not here
 //
 // No protocol, no file, no socket, no goroutine and no clock: the owner calls
