@@ -50,21 +50,41 @@ func (s *Session) run(l Load) (perOp float64, out Outcome, err error) {
 	return micros(after-before) / float64(out.Ops), out, nil
 }
 
-// halfLoad is the p99.9 of gets that come at half the rate that the slower of
-// Holdfast and its first rival can do: the same rate for all targets and rounds.
-func halfLoad(s *Session) (float64, error) {
+// halfLoad sends gets at half the rate that the slower of Holdfast and its first
+// rival can do: the same rate for all targets and rounds.
+func (s *Session) halfLoad() (Outcome, error) {
 	if s.bench.halfRate == 0 {
 		if err := s.bench.calibrate(); err != nil {
-			return 0, fmt.Errorf("calibrate: %w", err)
+			return Outcome{}, fmt.Errorf("calibrate: %w", err)
 		}
 	}
 	l := gets
 	l.Items, l.Rate = s.items(l.Items), s.bench.halfRate
-	out, err := s.Load(l, max(s.Time, 2*time.Second))
+	return s.Load(l, max(s.Time, 2*time.Second))
+}
+
+// tailAtHalfLoad is the p99.9 of gets at half load, in microseconds.
+func tailAtHalfLoad(s *Session) (float64, error) {
+	out, err := s.halfLoad()
 	if err != nil {
 		return 0, err
 	}
 	return micros(time.Duration(out.Latency.ValueAtQuantile(99.9))), nil
+}
+
+// cpuAtHalfLoad is what a get costs a server that is often idle: it wakes up
+// for few requests at a time.
+func cpuAtHalfLoad(s *Session) (float64, error) {
+	before, err := s.CPU()
+	if err != nil {
+		return 0, err
+	}
+	out, err := s.halfLoad()
+	if err != nil {
+		return 0, err
+	}
+	after, err := s.CPU()
+	return micros(after-before) / float64(out.Ops), err
 }
 
 func (b *Bench) calibrate() error {

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"regexp"
 	"time"
 )
 
@@ -23,12 +24,16 @@ func run() error {
 	rivals := flag.String("rivals", "memcached", "servers to compare with, by comma, the one that bars are for first; name=path names one")
 	rounds := flag.Int("rounds", 5, "interleaved rounds")
 	flag.DurationVar(&o.Time, "time", 2*time.Second, "how long one run of a load lasts")
-	flag.StringVar(&o.Only, "only", "", `take only the measures that have this in "family: name"`)
+	only := flag.String("only", "", `take only the measures whose "family: name" matches this expression`)
 	flag.Float64Var(&o.Scale, "scale", 1, "multiplies all numbers of items; bars are for 1")
 	flag.BoolVar(&o.Short, "short", false, "take only the short table")
 	dir := flag.String("results", "", "directory for a result file and plots; empty: none")
 	memtier := flag.String("memtier", "", "instead, check the generator against this memtier_benchmark")
 	flag.Parse()
+	var err error
+	if o.Only, err = regexp.Compile(*only); err != nil {
+		return err
+	}
 	say := func(text string) { fmt.Fprintln(os.Stderr, text) }
 
 	targets, err := FindTargets(*holdfast, *rivals, say)

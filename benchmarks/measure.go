@@ -2,8 +2,8 @@ package main
 
 import (
 	"fmt"
+	"regexp"
 	"runtime"
-	"strings"
 	"time"
 )
 
@@ -46,13 +46,13 @@ type Stage struct {
 type Options struct {
 	Time  time.Duration // of one run of a load
 	Scale float64       // of the numbers of items; below 1 only to try the program
-	Only  string        // part of the names wanted
+	Only  *regexp.Regexp
 	Short bool
 }
 
 // wants says whether m is to be measured.
 func (o Options) wants(m *Measure) bool {
-	return (m.Short || !o.Short) && strings.Contains(m.Family+": "+m.Name, o.Only)
+	return (m.Short || !o.Short) && (o.Only == nil || o.Only.MatchString(m.Family+": "+m.Name))
 }
 
 // items scales a number of items.
@@ -119,7 +119,7 @@ func (b *Bench) Run(measures []Measure, rounds int) ([]Results, error) {
 		results = append(results, Results{m, make([][]float64, len(b.Targets))})
 	}
 	if len(results) == 0 {
-		return nil, fmt.Errorf("no measure has %q in its name", b.Only)
+		return nil, fmt.Errorf("no measure matches %v", b.Only)
 	}
 	for _, stage := range stages {
 		n := rounds

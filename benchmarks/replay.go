@@ -65,8 +65,8 @@ func replayMemory(t *Trace) int {
 const replayBatch = 32
 
 // Replay sends a trace in order as a client would that looks aside: it stores
-// what it did not find. It returns the share of hits among the reads of the
-// second half: in the first the cache fills.
+// what it did not find. It returns the share of hits among the reads
+// after the first part, in which the cache fills.
 func Replay(addr string, w Wire, t *Trace) (float64, error) {
 	p, err := dial(addr, 1)
 	if err != nil {
@@ -80,7 +80,7 @@ func Replay(addr string, w Wire, t *Trace) (float64, error) {
 		if err != nil {
 			return 0, fmt.Errorf("after %d requests: %w", done, err)
 		}
-		if done >= t.Requests/2 {
+		if done >= t.Requests/warmUp {
 			reads, hits = reads+n, hits+h
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -158,8 +159,8 @@ func TestWants(t *testing.T) {
 	}{
 		{Options{}, true, true},
 		{Options{Short: true}, true, false},
-		{Options{Only: "memory:"}, false, true},
-		{Options{Only: "get"}, true, false},
+		{Options{Only: regexp.MustCompile("^memory:")}, false, true},
+		{Options{Only: regexp.MustCompile("get")}, true, false},
 	} {
 		if c.o.wants(get) != c.get || c.o.wants(rss) != c.rss {
 			t.Errorf("%+v: get %v, RSS %v", c.o, c.o.wants(get), c.o.wants(rss))
