@@ -128,8 +128,12 @@ func (r *tinyRule) hit(c *simCache, n int32) {
 	}
 }
 
-func (r *tinyRule) add(c *simCache, n int32, _ *simItem) {
+func (r *tinyRule) add(c *simCache, n int32, old *simItem) {
 	r.count(c, c.items[n].id)
+	if old != nil { // a write leaves the item where it was
+		c.link(n, old.list)
+		return
+	}
 	c.link(n, tinyWindow)
 	// While there is room, what leaves the window comes in unasked.
 	for w := &c.lists[tinyWindow]; float64(c.used) < 0.98*float64(c.capacity) &&

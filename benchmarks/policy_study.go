@@ -114,6 +114,7 @@ func runPolicies(args []string) error {
 	requests := f.Int("requests", 200_000, "requests of each trace")
 	only := f.String("only", "", "take only the traces whose name matches this expression")
 	dir := f.String("results", "benchmarks/results", "directory for the table and the plot; empty: none")
+	store := f.Bool("store", false, "instead, compare Holdfast's store in this process with the simulation")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -124,6 +125,9 @@ func runPolicies(args []string) error {
 	traces, err := allTraces(*requests)
 	if err != nil {
 		return err
+	}
+	if *store {
+		return compareStore(os.Stdout, *requests, match)
 	}
 	var rows []studyRow
 	for _, t := range traces {

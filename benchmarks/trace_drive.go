@@ -2,6 +2,9 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"regexp"
+	"slices"
 
 	"github.com/holdfast-cache/holdfast/slab"
 )
@@ -47,7 +50,7 @@ func ReplayStore(t *Trace, limit int64) (float64, slab.Stats, error) {
 			now = second
 			s.Tick(now)
 		}
-		if y.at%maintainEvery == 0 {
+		if y.at&(maintainEvery-1) == 0 {
 			s.Maintain()
 		}
 		key = t.AppendKey(key[:0], a.ID)
@@ -72,3 +75,51 @@ func ReplayStore(t *Trace, limit int64) (float64, slab.Stats, error) {
 
 // maintainEvery is how many requests pass between two steps of background work.
 const maintainEvery = 256
+
+// storeMin is the smallest limit that compareStore uses, in bytes: with less
+// there are too few pages for the classes.
+const storeMin = 4 << 20
+
+// compareStore writes the hit ratios of Holdfast's store at a limit, and of the
+// simulated policies at the same number of bytes. A simulated cache has no
+// classes, no pages and no index: the store may be a little lower.
+func compareStore(w io.Writer, requests int, match *regexp.Regexp) error {
+	fmt.Fprintf(w, "%-20s %5s %9s", "trace", "MiB", "store")
+	all := slices.DeleteFunc(policies(), func(p policy) bool {
+		return p.name != "memcached" && p.name != "lazy" && p.name != "adaptive"
+	})
+	for _, p := range all {
+		fmt.Fprintf(w, " %9s", p.name)
+	}
+	fmt.Fprintln(w)
+	traces, err := allTraces(requests)
+	if err != nil {
+		return err
+	}
+	for i, t := range traces {
+		if !match.MatchString(t.Name) {
+			continue
+		}
+		trace := record(t)
+		for _, size := range t.cacheSizes() {
+			limit := int64(size * float64(t.Footprint))
+			if limit < storeMin {
+				continue
+			}
+			fresh, err := allTraces(requests) // a trace goes on where it was left
+			if err != nil {
+				return err
+			}
+			ratio, _, err := ReplayStore(fresh[i], limit)
+			if err != nil {
+				return fmt.Errorf("%s: %w", t.Name, err)
+			}
+			fmt.Fprintf(w, "%-20s %5.1f %9.4f", t.Name, float64(limit)/(1<<20), ratio)
+			for _, p := range all {
+				fmt.Fprintf(w, " %9.4f", simulate(t, trace, p.rule(), limit))
+			}
+			fmt.Fprintln(w)
+		}
+	}
+	return nil
+}
