@@ -27,7 +27,7 @@ func (t Tally) Add(other Tally) {
 // The keys of a mixed load. Kinds do not mix, so that every reply can be judged:
 // values prove that they belong to their key, numbers stay numbers.
 const (
-	mixedKeys    = 20_000
+	mixedKeys    = 50_000
 	largeValue   = 200_000
 	tooLarge     = 2_000_000
 	pipelineMax  = 16
@@ -394,7 +394,7 @@ func (m *Mixed) admin() {
 		m.send("lru_crawler crawl all", oneOf("crawl", "OK", "BUSY", "NOTSTARTED"))
 	case p < 98:
 		m.send("me "+m.key(), oneOf("me", "ME", "EN"))
-	default:
+	case m.Rng.IntN(40) == 0: // rarely, so that the cache is full most of the time
 		m.Tally["cmd_flush"]++
 		m.send("flush_all", oneOf("flush_all", "OK"))
 	}

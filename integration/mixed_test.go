@@ -16,7 +16,7 @@ import (
 
 const (
 	mixedClients = 200
-	mixedLimitMB = 32 // less than all the values, so that some are evicted
+	mixedLimitMB = 64 // less than all the values, so that some are evicted
 	// rssSlack is what a server may use besides -m: its program and run time,
 	// and the buffers of mixedClients connections in the midst of large values.
 	rssSlack = 128 << 20
