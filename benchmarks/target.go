@@ -31,6 +31,7 @@ type Process struct {
 	Addr   string
 	cmd    *exec.Cmd
 	said   lastWords
+	ended  chan struct{} // closed when the process is gone
 }
 
 // lastWords keeps the end of what a server wrote on its standard error: of use
@@ -70,9 +71,11 @@ func Start(t Target, threads, memory int, cores ...int) (*Process, error) {
 		args[i] = strings.ReplaceAll(a, "{port}", strconv.Itoa(port))
 	}
 	cmd := exec.Command(args[0], args[1:]...)
-	p := &Process{Target: t, Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), cmd: cmd}
+	p := &Process{Target: t, Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), cmd: cmd, ended: make(chan struct{})}
 	cmd.Stderr = &p.said
-	if err := startBound(cmd, cores); err != nil {
+	// A benchmark that is interrupted leaves no server behind.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.startBound(cores); err != nil {
 		return nil, fmt.Errorf("start %s: %w", t.Name, err)
 	}
 	for range 500 {
@@ -80,7 +83,11 @@ func Start(t Target, threads, memory int, cores ...int) (*Process, error) {
 		if err == nil {
 			return p, c.Close()
 		}
-		time.Sleep(10 * time.Millisecond)
+		select {
+		case <-p.ended:
+			return nil, fmt.Errorf("%s ended at once; it said: %s", t.Name, &p.said)
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
 	p.Stop()
 	return nil, fmt.Errorf("%s does not answer on %s; it said: %s", t.Name, p.Addr, &p.said)
@@ -95,10 +102,9 @@ func (p *Process) Stop() {
 		_ = p.cmd.Process.Kill() // it has ended, or Wait goes on
 	})
 	defer kill.Stop()
-	// The process may have ended by itself; then there is nothing to do.
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err == nil || errors.Is(err, os.ErrProcessDone) {
-		_ = p.cmd.Wait() // its exit status says nothing about the measurement
-	}
+	// If the process has ended by itself, there is nobody to tell.
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	<-p.ended
 }
 
 // CPU is the time that all threads of the server have spent on a core so far.
@@ -136,20 +142,25 @@ func (p *Process) RSS() (int64, error) {
 	return pages * int64(os.Getpagesize()), err
 }
 
-// startBound starts cmd from a thread that is bound to cores: the child
-// inherits the binding, this process keeps its own.
-func startBound(cmd *exec.Cmd, cores []int) error {
-	done := make(chan error)
+// startBound starts the server from a thread that is bound to cores: the child
+// inherits the binding, this process keeps its own. The thread then waits for
+// its end, as Pdeathsig is about the thread that started a process.
+func (p *Process) startBound(cores []int) error {
+	started := make(chan error)
 	go func() {
 		// Never unlocked: the thread ends with the goroutine, its binding too.
 		runtime.LockOSThread()
-		if err := unix.SchedSetaffinity(0, cpuSet(cores)); err != nil {
-			done <- err
-			return
+		err := unix.SchedSetaffinity(0, cpuSet(cores))
+		if err == nil {
+			err = p.cmd.Start()
 		}
-		done <- cmd.Start()
+		started <- err
+		if err == nil {
+			_ = p.cmd.Wait() // its exit status says nothing about the measurement
+			close(p.ended)
+		}
 	}()
-	return <-done
+	return <-started
 }
 
 // bindSelf binds all threads of this process, present and future ones, to cores.

@@ -29,7 +29,7 @@ var mayImport = map[string][]string{
 	"server":       {"std", "protocol", "slab", "golang.org/x/sys/unix", "github.com/rs/zerolog", "github.com/valyala/bytebufferpool"},
 	"cmd/holdfast": {"std", "protocol", "slab", "server", "golang.org/x/sys/unix", "github.com/rs/zerolog", "github.com/spf13/cobra"},
 	"integration":  {"std", "protocol", "slab", "server"},
-	"benchmarks":   {"std", "protocol", "slab", "golang.org/x/sys/unix", "github.com/HdrHistogram/hdrhistogram-go", "gonum.org/v1/plot", "gonum.org/v1/plot/plotter", "gonum.org/v1/plot/vg"},
+	"benchmarks":   {"std", "protocol", "slab", "golang.org/x/sys/unix", "github.com/HdrHistogram/hdrhistogram-go", "gonum.org/v1/plot", "gonum.org/v1/plot/plotter", "gonum.org/v1/plot/vg", "gonum.org/v1/plot/vg/draw"},
 }
 
 // stdBarred are what a package that does no input or output has no use for.
