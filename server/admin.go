@@ -114,10 +114,10 @@ func (x *executor) flushAll(args [][]byte) string {
 		n.admins.oldest.Store(now)
 		n.store.FlushAll(0)
 	case at > exptimeRelativeMax && at <= n.clock.unix(now):
-		// A time that has passed: only what is as old as that goes.
-		if than := n.clock.storeTime(at, now); than > storeExpired {
-			n.admins.oldest.Store(than - 1)
-			n.store.FlushOlder(than - 1)
+		// A time that has passed is now; one before the start says nothing.
+		if n.clock.storeTime(at, now) > storeExpired {
+			n.admins.oldest.Store(now)
+			n.store.FlushAll(0)
 		}
 	default:
 		then := n.clock.storeTime(at, now)
@@ -180,12 +180,16 @@ func (n *Node) cacheMemlimit(args [][]byte) string {
 	return replyOK
 }
 
+// abbreviates says whether word is the beginning of full: memcached takes the
+// words after a command shortened at will, and of several that fit the first.
+func abbreviates(word []byte, full string) bool { return strings.HasPrefix(full, string(word)) }
+
 // slabs carries out the words after slabs and returns the reply.
 func (n *Node) slabs(args [][]byte) string {
 	switch {
-	case len(args) == 3 && string(args[0]) == "reassign":
+	case len(args) == 3 && abbreviates(args[0], "reassign"):
 		return n.reassign(args[1], args[2])
-	case len(args) >= 2 && string(args[0]) == "automove":
+	case len(args) >= 2 && abbreviates(args[0], "automove"):
 		return n.automove(args[1:])
 	default:
 		return replyUnknown
@@ -224,19 +228,19 @@ func (n *Node) automove(args [][]byte) string {
 	if len(args) > 1 {
 		value = args[1]
 	}
-	switch string(args[0]) {
-	case "ratio":
+	switch {
+	case abbreviates(args[0], "ratio"):
 		ratio, ok := parseFloat(value)
 		if !ok || n.store.SetAutomoveRatio(ratio) != nil {
 			return replyUnknown
 		}
-	case "freeratio":
+	case abbreviates(args[0], "freeratio"):
 		// It steers a tier of storage that is not here; the number is checked
 		// and dropped.
 		if _, ok := parseFloat(value); !ok {
 			return replyUnknown
 		}
-	case "window":
+	case abbreviates(args[0], "window"):
 		seconds, ok := parseUint32(value)
 		if !ok {
 			return replyBadFormat
@@ -259,14 +263,14 @@ func (n *Node) automove(args [][]byte) string {
 // lru carries out the words after lru and returns the reply.
 func (n *Node) lru(args [][]byte) string {
 	switch {
-	case len(args) >= 5 && string(args[0]) == "tune":
+	case len(args) >= 5 && abbreviates(args[0], "tune"):
 		return n.tuneLRU(args[1:])
-	case len(args) >= 2 && string(args[0]) == "mode":
-		mode := string(args[1])
-		if mode == "flat" && n.store.SetSegmented(false) || mode == "segmented" && n.store.SetSegmented(true) {
+	case len(args) >= 2 && abbreviates(args[0], "mode"):
+		mode := args[1]
+		if abbreviates(mode, "flat") && n.store.SetSegmented(false) || abbreviates(mode, "segmented") && n.store.SetSegmented(true) {
 			return replyOK
 		}
-	case len(args) >= 2 && string(args[0]) == "temp_ttl":
+	case len(args) >= 2 && abbreviates(args[0], "temp_ttl"):
 		if ttl, ok := parseInt32(args[1]); ok && n.store.SetTempTTL(ttl) {
 			return replyOK
 		}

@@ -51,6 +51,7 @@ func newClient(tb testing.TB, n *Node, step int) *client {
 	tb.Helper()
 	conf := &laneConfig{reqs: 20, debug: true}
 	c := &client{node: n, lane: newLane(n, &bufferPool{}, conf), step: step}
+	c.s.FD = 1
 	c.s.init(1, true, nil)
 	tb.Cleanup(func() { c.s.abort(c.lane) })
 	return c

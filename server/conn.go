@@ -10,7 +10,6 @@ import (
 // conn is what every transport keeps of a connection.
 type conn struct {
 	session Session
-	fd      int            // -1 if it is not known
 	ln      *listener      // where it came in
 	local   netip.AddrPort // valid if ln listens on all addresses
 	last    atomic.Int64   // when it last sent something, in seconds of Server.seconds
@@ -25,7 +24,7 @@ func (c *conn) idleSince(since int64) bool {
 // info describes the connection; now is in seconds of Server.seconds.
 func (c *conn) info(now int64) ConnInfo {
 	info := ConnInfo{
-		FD:         c.fd,
+		FD:         c.session.FD,
 		Addr:       "?:<AF 0>",
 		ListenAddr: c.ln.addr,
 		State:      phaseNames[c.session.phase.Load()],

@@ -226,6 +226,7 @@ func newToySession(t *testing.T) *toySession {
 	h := &toyHandler{}
 	conf := &laneConfig{reqs: 20}
 	c := &toySession{t: t, h: h, l: newLane(h, &bufferPool{}, conf), take: -1}
+	c.FD = 1
 	c.init(1, false, nil)
 	return c
 }

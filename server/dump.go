@@ -31,23 +31,23 @@ const (
 // lruCrawler carries out lru_crawler.
 func (x *executor) lruCrawler(s *Session, r *protocol.Request) {
 	n := x.node
-	var verb string
+	var verb []byte
 	if len(r.Args) > 0 {
-		verb = string(r.Args[0])
+		verb = r.Args[0]
 	}
 	switch {
-	case len(r.Args) == 1 && verb == "enable":
+	case len(r.Args) == 1 && abbreviates(verb, "enable"):
 		if !n.store.SetCrawler(true) {
 			reply(s, r, "ERROR failed to start lru crawler thread\r\n")
 			return
 		}
 		reply(s, r, replyOK)
-	case len(r.Args) == 1 && verb == "disable":
+	case len(r.Args) == 1 && abbreviates(verb, "disable"):
 		n.store.SetCrawler(false)
 		reply(s, r, replyOK)
-	case len(r.Args) == 2 && verb == "sleep":
+	case len(r.Args) == 2 && abbreviates(verb, "sleep"):
 		reply(s, r, n.crawlerSleep(r.Args[1]))
-	case len(r.Args) == 2 && verb == "tocrawl":
+	case len(r.Args) == 2 && abbreviates(verb, "tocrawl"):
 		items, ok := parseUint32(r.Args[1])
 		if !ok {
 			reply(s, r, replyBadFormat)
@@ -55,10 +55,12 @@ func (x *executor) lruCrawler(s *Session, r *protocol.Request) {
 		}
 		n.store.SetCrawlerToCrawl(items)
 		reply(s, r, replyOK)
-	case len(r.Args) == 2 && verb == "crawl":
+	case len(r.Args) == 2 && abbreviates(verb, "crawl"):
 		reply(s, r, n.crawl(r.Args[1]))
-	case len(r.Args) == 2 && (verb == "metadump" || verb == "mgdump") && !r.NoReply:
-		x.dump(s, r.Args[1], verb == "mgdump")
+	case len(r.Args) == 2 && abbreviates(verb, "metadump") && !r.NoReply:
+		x.dump(s, r.Args[1], false)
+	case len(r.Args) == 2 && abbreviates(verb, "mgdump") && !r.NoReply:
+		x.dump(s, r.Args[1], true)
 	default:
 		reply(s, r, replyUnknown)
 	}

@@ -107,7 +107,7 @@ func (l *epollLoop) settle(c *epollConn, events uint32) {
 	if want != c.interest {
 		c.interest = want
 		// It cannot fail: the descriptor is open and registered.
-		_ = unix.EpollCtl(l.epfd, unix.EPOLL_CTL_MOD, c.fd, &unix.EpollEvent{Events: want, Fd: int32(c.fd)})
+		_ = unix.EpollCtl(l.epfd, unix.EPOLL_CTL_MOD, c.session.FD, &unix.EpollEvent{Events: want, Fd: int32(c.session.FD)})
 	}
 }
 
@@ -116,7 +116,7 @@ func (l *epollLoop) settle(c *epollConn, events uint32) {
 func (l *epollLoop) read(c *epollConn, events uint32) bool {
 	s := &c.session
 	buf := s.space()
-	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(c.fd),
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(c.session.FD),
 		uintptr(unsafe.Pointer(unsafe.SliceData(buf))), uintptr(len(buf)), unix.MSG_DONTWAIT, 0, 0)
 	switch {
 	case errno == unix.EAGAIN || errno == unix.EINTR:
@@ -142,7 +142,7 @@ func (l *epollLoop) read(c *epollConn, events uint32) bool {
 func (l *epollLoop) write(c *epollConn) bool {
 	o := &c.session.Out
 	for o.Pending() > 0 {
-		size, n, errno := l.writeOnce(c.fd, o)
+		size, n, errno := l.writeOnce(c.session.FD, o)
 		switch {
 		case errno == unix.EINTR:
 			continue
@@ -184,11 +184,11 @@ func (l *epollLoop) close(c *epollConn, reason CloseReason) {
 	c.closed = true
 	c.session.abort(l.lane)
 	l.table.Lock()
-	l.table.conns[c.fd] = nil
+	l.table.conns[c.session.FD] = nil
 	l.table.Unlock()
 	l.count.Add(-1)
 	// First counted, then closed, so that whoever sees the end of the
 	// connection finds it counted as gone.
 	l.srv.closed(&c.conn, reason)
-	_ = unix.Close(c.fd) // takes it out of the epoll set too
+	_ = unix.Close(c.session.FD) // takes it out of the epoll set too
 }

@@ -212,13 +212,13 @@ func (l *epollLoop) enqueue(c *epollConn) {
 // admit takes a new connection in.
 func (l *epollLoop) admit(c *epollConn) {
 	l.table.Lock()
-	for len(l.table.conns) <= c.fd {
+	for len(l.table.conns) <= c.session.FD {
 		l.table.conns = append(l.table.conns, nil)
 	}
-	l.table.conns[c.fd] = c
+	l.table.conns[c.session.FD] = c
 	l.table.Unlock()
 	c.interest = pollIn
-	if err := unix.EpollCtl(l.epfd, unix.EPOLL_CTL_ADD, c.fd, &unix.EpollEvent{Events: c.interest, Fd: int32(c.fd)}); err != nil {
+	if err := unix.EpollCtl(l.epfd, unix.EPOLL_CTL_ADD, c.session.FD, &unix.EpollEvent{Events: c.interest, Fd: int32(c.session.FD)}); err != nil {
 		l.srv.conf.log.Error().Err(err).Msg("cannot watch a connection")
 		l.close(c, CloseError)
 	}

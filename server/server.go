@@ -225,7 +225,7 @@ func (s *Server) tick(now int64) {
 func (s *Server) opened(c *conn) {
 	c.last.Store(s.seconds.Load())
 	if s.conf.verbosity.Load() > 1 {
-		s.conf.log.Debug().Msgf("<%d new auto-negotiating client connection", c.session.ID)
+		s.conf.log.Debug().Msgf("<%d new auto-negotiating client connection", c.session.FD)
 	}
 	if s.observer != nil {
 		s.observer.ConnOpened(&c.session)
@@ -234,7 +234,7 @@ func (s *Server) opened(c *conn) {
 
 func (s *Server) closed(c *conn, reason CloseReason) {
 	if s.conf.verbosity.Load() > 1 {
-		s.conf.log.Debug().Msgf("<%d connection closed.", c.session.ID)
+		s.conf.log.Debug().Msgf("<%d connection closed.", c.session.FD)
 	}
 	if s.observer != nil {
 		s.observer.ConnClosed(&c.session, reason)

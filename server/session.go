@@ -17,8 +17,11 @@ import (
 type Session struct {
 	// Out collects the replies. Executors append to Out.Buf.
 	Out Output
-	// ID numbers the connections from 1; in logs and watch lines it is cfd.
+	// ID numbers the connections from 1.
 	ID uint64
+	// FD is the socket's descriptor, as in "stats conns"; log and watch lines
+	// name the connection by it. -1 if the transport does not know it.
+	FD int
 	// Remote is the peer's address, for log lines and for counting wrong
 	// passwords; the zero value on a Unix socket.
 	Remote netip.AddrPort

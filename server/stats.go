@@ -50,42 +50,45 @@ func (w *statWriter) orNull(name, v string) {
 	w.str(name, v)
 }
 
-// stats answers the stats command. Its words must be spelled out, so that
-// nobody resets the counters by a slip.
+// stats answers the stats command. Some of its words may be shortened, as in
+// memcached, but not reset: nobody shall reset the counters by a slip.
 func (x *executor) stats(s *Session, r *protocol.Request) {
 	n, out := x.node, s.Out.Buf
-	var word string
+	var word []byte
 	var rest [][]byte
 	if len(r.Args) > 0 {
-		word, rest = string(r.Args[0]), r.Args[1:]
+		word, rest = r.Args[0], r.Args[1:]
 	}
 	var lines func(*statWriter)
-	switch word {
+	switch string(word) {
 	case "":
 		lines = n.generalStats
-	case "settings":
-		lines = n.settingsStats
 	case "items":
 		lines = n.itemsStats
 	case "slabs":
 		lines = n.slabsStats
 	case "sizes":
 		lines = n.sizesStats
-	case "conns":
-		lines = n.connsStats
 	case "reset":
 		n.resetStats()
 		s.Out.Buf = append(out, protocol.ReplyReset...)
 		return
-	case "detail":
-		s.Out.Buf = n.detailCommand(out, rest)
-		return
-	case "cachedump":
-		s.Out.Buf = n.cachedump(out, rest)
-		return
 	default:
-		s.Out.Buf = append(out, replyUnknown...)
-		return
+		switch {
+		case abbreviates(word, "detail"):
+			s.Out.Buf = n.detailCommand(out, rest)
+			return
+		case abbreviates(word, "settings"):
+			lines = n.settingsStats
+		case abbreviates(word, "cachedump"):
+			s.Out.Buf = n.cachedump(out, rest)
+			return
+		case abbreviates(word, "conns"):
+			lines = n.connsStats
+		default:
+			s.Out.Buf = append(out, replyUnknown...)
+			return
+		}
 	}
 	w := statWriter{b: out}
 	lines(&w)
@@ -97,19 +100,18 @@ func (n *Node) detailCommand(b []byte, args [][]byte) []byte {
 	if n.cfg.DisableDump {
 		return append(b, "CLIENT_ERROR stats detail not allowed\r\n"...)
 	}
-	var word string
-	if len(args) > 0 {
-		word = string(args[0])
-	}
-	switch word {
-	case "on", "off":
-		n.detail.setOn(word == "on")
+	switch {
+	case len(args) == 0:
+	case abbreviates(args[0], "on"):
+		n.detail.setOn(true)
 		return append(b, replyOK...)
-	case "dump":
+	case abbreviates(args[0], "off"):
+		n.detail.setOn(false)
+		return append(b, replyOK...)
+	case abbreviates(args[0], "dump"):
 		return n.detail.appendDump(b)
-	default:
-		return append(b, "CLIENT_ERROR usage: stats detail on|off|dump\r\n"...)
 	}
+	return append(b, "CLIENT_ERROR usage: stats detail on|off|dump\r\n"...)
 }
 
 // resetStats zeroes the counters. Gauges, the uptime and what is stored stay.

@@ -118,7 +118,7 @@ func (t *epollTransport) serve(a arrival, ln *listener, id uint64) {
 	}
 	l.count.Add(1)
 	c := &epollConn{loop: l}
-	c.fd, c.ln, c.local = a.fd, ln, a.local
+	c.session.FD, c.ln, c.local = a.fd, ln, a.local
 	c.session.Remote = a.peer
 	c.session.init(id, t.srv.conf.debug, c)
 	t.srv.opened(&c.conn)

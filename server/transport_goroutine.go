@@ -63,10 +63,10 @@ func (t *netTransport) refuse(a arrival, line string) {
 
 func (t *netTransport) serve(a arrival, ln *listener, id uint64) {
 	c := &netConn{t: t, nc: a.nc, lane: t.lanes[id%uint64(len(t.lanes))], woken: make(chan struct{}, 1)}
-	c.fd, c.ln, c.local = -1, ln, a.local
+	c.session.FD, c.ln, c.local = -1, ln, a.local
 	if sc, is := a.nc.(syscall.Conn); is {
 		if raw, err := sc.SyscallConn(); err == nil {
-			_ = raw.Control(func(fd uintptr) { c.fd = int(fd) })
+			_ = raw.Control(func(fd uintptr) { c.session.FD = int(fd) })
 			if canReadNow {
 				c.raw = raw
 				c.onReady = c.tryRead

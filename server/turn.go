@@ -232,7 +232,7 @@ func (s *Session) note(v verdict) {
 		phase = phaseWatch
 	case s.value.dead:
 		phase = phaseSwallow
-	case s.value.sink != nil:
+	case s.value.sink != nil, v == verdictRead && s.parser.Need() > 0 && !s.heldIn.empty():
 		phase = phaseValue
 	}
 	if s.phase.Load() != phase {
@@ -248,10 +248,10 @@ const loggedMax = 512
 func (s *Session) logCommand(used []byte, r *protocol.Request, before int) {
 	log := &s.lane.conf.log
 	if !r.Continued {
-		log.Debug().Msgf("<%d %s", s.ID, firstLine(used))
+		log.Debug().Msgf("<%d %s", s.FD, firstLine(used))
 	}
 	if before < len(s.Out.Buf) && !r.More {
-		log.Debug().Msgf(">%d %s", s.ID, firstLine(s.Out.Buf[before:]))
+		log.Debug().Msgf(">%d %s", s.FD, firstLine(s.Out.Buf[before:]))
 	}
 }
 

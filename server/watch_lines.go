@@ -109,9 +109,9 @@ func (h *logHub) beginLocked(kind string) []byte {
 }
 
 // appendItem appends what the lines about items end in.
-func appendItem(b []byte, class uint8, cfd uint64, size int) []byte {
+func appendItem(b []byte, class uint8, cfd, size int) []byte {
 	b = protocol.AppendUint(append(b, " clsid="...), uint64(class))
-	b = protocol.AppendUint(append(b, " cfd="...), cfd)
+	b = protocol.AppendInt(append(b, " cfd="...), int64(cfd))
 	return append(strconv.AppendInt(append(b, " size="...), int64(size), 10), '\n')
 }
 
@@ -124,7 +124,7 @@ func (h *logHub) fetch(s *Session, key []byte, status fetchStatus, class uint8, 
 	defer h.mu.Unlock()
 	b := appendURI(append(h.beginLocked("item_get"), " key="...), key)
 	b = append(append(b, " status="...), fetchStatusWords[status]...)
-	h.emitLocked(watchFetchers, appendItem(b, class, s.ID, size))
+	h.emitLocked(watchFetchers, appendItem(b, class, s.FD, size))
 }
 
 // store tells of a storage command op (OpSet … OpCas) on key; exptime is in
@@ -143,7 +143,7 @@ func (h *logHub) store(s *Session, key []byte, op protocol.Op, r slab.Result, ex
 		ttl = max(ttl-int64(h.storeNow()), -1)
 	}
 	b = strconv.AppendInt(append(b, " ttl="...), ttl, 10)
-	h.emitLocked(watchMutations, appendItem(b, class, s.ID, size))
+	h.emitLocked(watchMutations, appendItem(b, class, s.FD, size))
 }
 
 // deleted tells of a deletion by op (OpDelete or OpMetaDelete).
@@ -247,7 +247,7 @@ func (n *Node) ConnOpened(s *Session) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	b := appendPeer(h.beginLocked("conn_new"), s.Remote)
-	h.emitLocked(watchConnEvents, append(protocol.AppendUint(append(b, " cfd="...), s.ID), '\n'))
+	h.emitLocked(watchConnEvents, append(protocol.AppendInt(append(b, " cfd="...), int64(s.FD)), '\n'))
 }
 
 // ConnClosed tells the watchers of a connection that has ended.
@@ -260,7 +260,7 @@ func (n *Node) ConnClosed(s *Session, reason CloseReason) {
 	defer h.mu.Unlock()
 	b := appendPeer(h.beginLocked("conn_close"), s.Remote)
 	b = append(append(b, " reason="...), closeReasonWords[reason]...)
-	h.emitLocked(watchConnEvents, append(protocol.AppendUint(append(b, " cfd="...), s.ID), '\n'))
+	h.emitLocked(watchConnEvents, append(protocol.AppendInt(append(b, " cfd="...), int64(s.FD)), '\n'))
 }
 
 // appendURI appends key with every byte escaped that is not a letter, a digit

@@ -158,8 +158,8 @@ func TestWatchEvicted(t *testing.T) {
 func TestWatchConnections(t *testing.T) {
 	n := testNode(t, nil, nil)
 	w := watching(t, n, "connevents")
-	tcp := &Session{ID: 12, Remote: netip.MustParseAddrPort("[::ffff:10.0.0.1]:4000")}
-	unix := &Session{ID: 13}
+	tcp := &Session{FD: 12, Remote: netip.MustParseAddrPort("[::ffff:10.0.0.1]:4000")}
+	unix := &Session{FD: 13}
 	n.ConnOpened(tcp)
 	n.ConnOpened(unix)
 	for r := CloseError; r <= CloseShutdown; r++ {

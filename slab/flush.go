@@ -26,19 +26,6 @@ func (s *Store) FlushAll(at uint32) {
 	s.flushNow()
 }
 
-// FlushOlder kills every item last accessed at or before than, a time of the
-// store's clock that has passed. It too takes the place of a pending flush.
-func (s *Store) FlushOlder(than uint32) {
-	f := &s.flush
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.mu.at = 0
-	if than != 0 && than > s.flushTime.Load() {
-		s.flushTime.Store(min(than, s.now.Load()))
-		s.crawlSoon.Store(true)
-	}
-}
-
 // flushNow makes every version given out so far a dead one: items that are
 // being stored at this moment may go either way, later ones survive.
 func (s *Store) flushNow() {

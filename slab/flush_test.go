@@ -34,7 +34,6 @@ func TestFlushDelayed(t *testing.T) {
 		{"a later one takes its place", func(s *Store) { s.FlushAll(1010); s.FlushAll(1020) }, [2]bool{true, true}, [2]bool{true, true}, false},
 		{"an earlier one takes its place", func(s *Store) { s.FlushAll(1020); s.FlushAll(1010) }, [2]bool{true, true}, [2]bool{}, true},
 		{"one at once takes its place", func(s *Store) { s.FlushAll(1010); s.FlushAll(0) }, [2]bool{false, true}, [2]bool{false, true}, true},
-		{"one of old items takes its place", func(s *Store) { s.FlushAll(1010); s.FlushOlder(500) }, [2]bool{true, true}, [2]bool{true, true}, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s, w := newStore(t, nil)
@@ -80,24 +79,4 @@ func TestFlushDelayedOverslept(t *testing.T) {
 	if s.Now() != 1501 {
 		t.Fatalf("the clock went back to %d", s.Now())
 	}
-}
-
-func TestFlushOlder(t *testing.T) {
-	s, w := newStore(t, nil)
-	mustSet(t, w, "old", "v", SetOp{})
-	s.Tick(1010)
-	mustSet(t, w, "young", "v", SetOp{})
-	s.Tick(1020)
-	s.FlushOlder(999)
-	wantValue(t, w, "old", "v")
-	s.FlushOlder(1009)
-	wantMiss(t, w, "old")
-	wantValue(t, w, "young", "v")
-	s.FlushOlder(1010)
-	wantMiss(t, w, "young")
-	mustSet(t, w, "young", "v", SetOp{})
-	s.FlushOlder(5) // does not bring anything back
-	wantMiss(t, w, "old")
-	wantValue(t, w, "young", "v")
-	checkStore(t, s)
 }

@@ -22,8 +22,8 @@ func (w *Worker) Get(k Key, op *GetOp, visit func(*View)) Result {
 		return w.getMissed(st, &k, op, visit, now)
 	}
 	state, word := h.loadState(), h.loadWord()
-	// The common item has no expiry and there is no flush by time.
-	if state&factExp != 0 || s.flushTime.Load() != 0 || word>>wordVerShift <= s.flushVer.Load() {
+	// The common item has no expiry and no flush has come since.
+	if state&factExp != 0 || word>>wordVerShift <= s.flushVer.Load() {
 		if expired, flushed := s.dead(h, state, now); expired || flushed {
 			w.lookupLocked(st, &k, now) // takes it out
 			return w.getMissed(st, &k, op, visit, now)

@@ -23,11 +23,10 @@ type Store struct {
 	seed  uint64
 	table *classTable
 
-	// now is the store's clock; flushVer and flushTime kill items without
+	// now is the store's clock; flushVer kills items without
 	// visiting them (see dead).
-	now       atomic.Uint32
-	flushTime atomic.Uint32
-	flushVer  atomic.Uint64
+	now      atomic.Uint32
+	flushVer atomic.Uint64
 
 	arena      region
 	largeMin   int   // value length from which on an item is large
@@ -221,9 +220,6 @@ func (s *Store) top() *class { return &s.classes[len(s.classes)-1] }
 // dead reports whether an item is expired or flushed, and which.
 func (s *Store) dead(h *header, state, now uint32) (expired, flushed bool) {
 	if h.ver() <= s.flushVer.Load() {
-		return false, true
-	}
-	if t := s.flushTime.Load(); t != 0 && t <= now && age(state, now) >= now-t {
 		return false, true
 	}
 	exp := h.exptime(state)
