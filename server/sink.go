@@ -56,6 +56,7 @@ func (k *valueSink) Finish(s *Session, ok bool) {
 	x.w.Lock()
 	switch {
 	case k.starved:
+		x.c.storeNoMemory++
 		k.pending.Fail(x.w)
 		replyError(s, &k.r, protocol.ErrNoMemoryStream)
 	case !ok:

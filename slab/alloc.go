@@ -10,20 +10,34 @@ type hold struct {
 	keep uint32
 }
 
-// alloc returns a chunk of the class that is nobody's, 0 if no memory can be
-// had: from the class's own pages, else a new page, else in place of the
-// coldest items of the class, else a page of another class.
-func (s *Store) alloc(id uint8, held hold) uint32 {
+// alloc returns a chunk of the class that is nobody's, and its class; 0 if no
+// memory can be had. It comes from the class's own pages, else a new page, else
+// in place of the coldest items of the class, else a page of another class. If
+// all that fails it is a chunk of a larger class.
+func (s *Store) alloc(id uint8, held hold) (ref uint32, class uint8) {
 	c := &s.classes[id]
 	c.mu.Lock()
-	ref := s.takeChunkLocked(c)
+	ref = s.takeChunkLocked(c)
 	c.mu.Unlock()
 	if ref != 0 {
-		return ref
+		return ref, id
 	}
-	return s.allocSlow(c, held)
+	if ref = s.allocSlow(c, held); ref != 0 {
+		return ref, id
+	}
+	for larger := int(id) + 1; larger < len(s.classes); larger++ {
+		if ref = s.allocOver(&s.classes[larger], &s.classes[larger], held); ref != 0 {
+			return ref, uint8(larger)
+		}
+	}
+	c.mu.Lock()
+	c.counts.outOfMemory++
+	c.mu.Unlock()
+	return 0, id
 }
 
+// allocSlow is alloc for a class without a free chunk. It returns 0 if the
+// class can get none.
 func (s *Store) allocSlow(c *class, held hold) uint32 {
 	if ref := s.allocFromPool(c); ref != 0 {
 		return ref
@@ -41,13 +55,7 @@ func (s *Store) allocSlow(c *class, held hold) uint32 {
 	}
 	// A class may hold nothing but heads and last pieces of chained items,
 	// which are on the lists of the top class.
-	if ref := s.allocOver(c, s.top(), held); ref != 0 {
-		return ref
-	}
-	c.mu.Lock()
-	c.counts.outOfMemory++
-	c.mu.Unlock()
-	return 0
+	return s.allocOver(c, s.top(), held)
 }
 
 // allocOver takes items off the lists of from until the class has a chunk to

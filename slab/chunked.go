@@ -33,8 +33,7 @@ type fresh struct {
 func (f *filler) start(s *Store, p *spec, hash uint64, held hold) bool {
 	*f = filler{s: s, hash: uint32(hash), held: held}
 	if n := p.bytes(); n <= int(s.top().size) {
-		id := s.classFor(n)
-		ref := s.alloc(id, held)
+		ref, id := s.alloc(s.classFor(n), held)
 		if ref == 0 {
 			return false
 		}
@@ -45,7 +44,7 @@ func (f *filler) start(s *Store, p *spec, hash uint64, held hold) bool {
 		f.room = h.inline(p.valueLen)
 		return true
 	}
-	ref := s.alloc(s.classFor(largeHeaderBytes+len(p.key)), held)
+	ref, _ := s.alloc(s.classFor(largeHeaderBytes+len(p.key)), held)
 	if ref == 0 {
 		return false
 	}
@@ -64,7 +63,7 @@ func (f *filler) span() []byte {
 	}
 	s := f.s
 	n := min(f.left, int(s.top().size)-partHeaderBytes)
-	ref := s.alloc(s.classFor(partHeaderBytes+n), f.held)
+	ref, _ := s.alloc(s.classFor(partHeaderBytes+n), f.held)
 	if ref == 0 {
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 
 func testConfig(change func(*Config)) Config {
 	c := DefaultConfig()
+	c.PageBytes = 1 << 20
 	if change != nil {
 		change(&c)
 	}
@@ -165,12 +166,33 @@ func TestConfigRefuses(t *testing.T) {
 	}
 }
 
+// TestPageFollowsLimit: a small store has small pages, so that every class gets
+// several, and chunks no larger than them.
+func TestPageFollowsLimit(t *testing.T) {
+	for _, tc := range []struct{ limitMB, chunkMax, page, chunk int }{
+		{2, 512 << 10, 64 << 10, 64 << 10},
+		{8, 512 << 10, 64 << 10, 64 << 10},
+		{32, 512 << 10, 256 << 10, 256 << 10},
+		{64, 512 << 10, 512 << 10, 512 << 10},
+		{64, 64 << 10, 512 << 10, 64 << 10},
+		{128, 512 << 10, 1 << 20, 512 << 10},
+		{65536, 512 << 10, 1 << 20, 512 << 10},
+	} {
+		c := DefaultConfig()
+		c.LimitBytes, c.ChunkMax = int64(tc.limitMB)<<20, tc.chunkMax
+		c, err := c.resolved()
+		if err != nil || c.PageBytes != tc.page || c.ChunkMax != tc.chunk {
+			t.Errorf("%+v: page %d, chunk %d, %v", tc, c.PageBytes, c.ChunkMax, err)
+		}
+	}
+}
+
 func TestConfigResolves(t *testing.T) {
 	c, err := testConfig(func(c *Config) { c.ItemSizeMax = 4096; c.PageBytes = 0; c.Maintainer = false }).resolved()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.PageBytes != 1<<20 || c.ChunkMax != 4096 || c.Segmented {
+	if c.PageBytes != 1<<19 || c.ChunkMax != 4096 || c.Segmented {
 		t.Fatalf("%+v", c)
 	}
 }

@@ -8,8 +8,12 @@ import (
 
 // Limits of a Config. They are memcached's where memcached has one.
 const (
-	// PageBytesDefault is the size of a page unless the Config names another.
-	PageBytesDefault = 1 << 20
+	// pagesWanted is how many pages a store should have at least: several for
+	// each class, or the classes take them from each other all the time. Small
+	// limits therefore have small pages, of pageBytesLeast to pageBytesMost.
+	pagesWanted    = 128
+	pageBytesLeast = 64 << 10
+	pageBytesMost  = 1 << 20
 
 	pageBytesMin    = 4 << 10  // what the system can give back
 	pageBytesMax    = 64 << 20 // a page table entry counts chunks in 32 bits
@@ -40,13 +44,14 @@ type Config struct {
 	// MinItemSpace is the room for key, flags and value in the smallest chunk, in bytes.
 	MinItemSpace int
 	// ChunkMax is the largest chunk, in bytes: longer items are chains of
-	// chunks. 0 chooses half a page, or ItemSizeMax if that is less.
+	// chunks. 0 chooses half a page, or ItemSizeMax if that is less. Where the
+	// page size follows the limit, a chunk is no larger than a page.
 	ChunkMax int
 	// ClassSizes names the chunk sizes one by one instead of GrowthFactor, in
 	// ascending order, in bytes. A last class of ChunkMax is always added.
 	ClassSizes []int
 	// PageBytes is the unit in which classes get memory, a power of two.
-	// 0 is PageBytesDefault.
+	// 0 lets it follow LimitBytes: a MiB from 128 MiB on, less below.
 	PageBytes int
 	// NoEvict fails a store when memory is used up.
 	NoEvict bool
@@ -103,7 +108,6 @@ func DefaultConfig() Config {
 		ItemSizeMax:        1 << 20,
 		GrowthFactor:       1.25,
 		MinItemSpace:       48,
-		PageBytes:          PageBytesDefault,
 		HashPower:          16,
 		SlabReassign:       true,
 		Automove:           1,
@@ -125,7 +129,11 @@ func DefaultConfig() Config {
 // reason why it cannot be built. It does not change c.
 func (c Config) resolved() (Config, error) {
 	if c.PageBytes == 0 {
-		c.PageBytes = PageBytesDefault
+		c.PageBytes = pageBytesLeast
+		for c.PageBytes < pageBytesMost && c.LimitBytes >= 2*pagesWanted*int64(c.PageBytes) {
+			c.PageBytes *= 2
+		}
+		c.ChunkMax = min(c.ChunkMax, c.PageBytes)
 	}
 	if c.ChunkMax == 0 {
 		c.ChunkMax = min(c.PageBytes/2, c.ItemSizeMax) &^ (chunkAlignMin - 1)

@@ -13,6 +13,7 @@ func newStore(t testing.TB, change func(*Config)) (*Store, *Worker) {
 	c := DefaultConfig()
 	c.LimitBytes = 8 << 20
 	c.HashPower = 8
+	c.PageBytes = 1 << 20
 	c.Seed = 1
 	if change != nil {
 		change(&c)

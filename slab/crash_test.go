@@ -209,7 +209,7 @@ func TestPublishOrderHasTeeth(t *testing.T) {
 			old, _, _ := s.findLocked(s.stripe(k.Hash), &k)
 			p := spec{key: k.Bytes, valueLen: len(second)}
 			p.settle(s)
-			ref := s.alloc(s.classFor(p.bytes()), hold{})
+			ref, _ := s.alloc(s.classFor(p.bytes()), hold{})
 			broken(s, s.header(ref), old, &p, second)
 			if x.bad == nil {
 				t.Error("not noticed")

@@ -8,7 +8,7 @@ func TestPagesComeAndGo(t *testing.T) {
 	c := &s.classes[3]
 	var refs []uint32
 	for range c.perPage + 1 {
-		ref := s.alloc(3, hold{})
+		ref, _ := s.alloc(3, hold{})
 		if ref == 0 {
 			t.Fatal("no chunk")
 		}
@@ -29,7 +29,7 @@ func TestPagesComeAndGo(t *testing.T) {
 	s.pendingChunks.Store(1)
 	checkStore(t, s)
 	for range c.perPage - 1 {
-		if ref := s.alloc(3, hold{}); s.pageOf(ref) == first {
+		if ref, _ := s.alloc(3, hold{}); s.pageOf(ref) == first {
 			t.Fatal("a draining page gave a chunk out")
 		}
 	}
@@ -51,7 +51,7 @@ func TestPagesComeAndGo(t *testing.T) {
 			t.Fatal("a page in the pool is not zero")
 		}
 	}
-	ref := s.alloc(4, hold{})
+	ref, _ := s.alloc(4, hold{})
 	if s.pageOf(ref) != first {
 		t.Errorf("class 4 got page %d, not the one from the pool", s.pageOf(ref))
 	}

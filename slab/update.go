@@ -169,8 +169,7 @@ func (w *Worker) Set(k Key, op *SetOp, value []byte) SetResult {
 	}
 	p := op.spec(s, k, len(value))
 	if n := p.bytes(); n <= int(s.top().size) {
-		id := s.classFor(n)
-		ref := s.alloc(id, hold{})
+		ref, id := s.alloc(s.classFor(n), hold{})
 		if ref == 0 {
 			return w.failSet(k, op, NoMemory)
 		}

@@ -115,6 +115,9 @@ func (o *options) finishSizes() error {
 		return fail(exitUsage, "slab_chunk_max (%d bytes) must divide a page of %d bytes evenly", chunk, mebi)
 	}
 	o.slab.LimitBytes, o.slab.ItemSizeMax, o.slab.ChunkMax = limit, int(item), int(chunk)
+	if o.chunkMaxGiven || o.slabSizes != "" {
+		o.slab.PageBytes = mebi // who names chunk sizes gets them, also where -m is small
+	}
 	if o.slabSizes != "" {
 		sizes, err := parseSlabSizes(o.slabSizes, o.slab.MinItemSpace, o.slab.ChunkMax)
 		if err != nil {
