@@ -99,10 +99,15 @@
 //   - Level-triggered epoll: after one read the loop goes on to the next
 //     connection and is told again if there is more, so that no connection can
 //     keep it, and a short read needs no second one to see that it was the last.
-//   - epoll_wait is tried without waiting first, as a raw system call, because a
-//     blocking one costs two meetings with the Go scheduler. Parking the loop in
-//     Go's own poller, with the epoll descriptor inside it, was slower: 10.8
-//     against 8.7 µs of CPU a get on 50 connections, lowest of 6 runs each.
+//   - Waits of up to napMs are a raw epoll_wait: the Go scheduler takes the loop
+//     to be running, and its signals end the wait when it needs the loop, as for
+//     garbage collection. By a call that the scheduler knows of, its monitor
+//     would take the processor away after 20 µs, the loop would have to ask for
+//     one at every wake-up, and the monitor itself would run all the time: a get
+//     took a sixth less CPU without (medians of 5 rounds, make bench-ref). An
+//     idle loop does give its processor back. Parking the loop in Go's own
+//     poller, with the epoll descriptor inside it, was slower than either.
+//     GOMAXPROCS should be larger than the number of loops.
 //   - recvfrom and sendto rather than read and write: they do not pass through
 //     the file layer. A request and its reply over loopback, both ends, cost
 //     16.3 against 19.3 µs of CPU (lowest of 15 runs in turn, on a busy machine).

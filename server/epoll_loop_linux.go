@@ -138,23 +138,35 @@ func (l *epollLoop) run() {
 	}
 }
 
-// poll takes the next events: first without waiting, which costs the Go
-// scheduler nothing, and only if there are none by a call that may block.
+// napMs is how long a loop waits before the scheduler hears of it, in
+// milliseconds.
+const napMs = 5
+
+// poll takes the next events. Short waits are a raw system call: the scheduler
+// takes the loop to be running, so that nothing is handed over and back for
+// every wake-up, and its signals end the wait when it wants something of the
+// loop. Only a loop that stays idle gives its processor back (see doc.go).
 func (l *epollLoop) poll() int {
-	if n := l.epollWait(unix.RawSyscall6, 0); n > 0 || len(l.again) > 0 {
+	nap := napMs
+	if len(l.again) > 0 {
+		nap = 0
+	}
+	if n, rested := l.epollWait(unix.RawSyscall6, nap); !rested || nap == 0 {
 		return n
 	}
-	return l.epollWait(unix.Syscall6, -1)
+	n, _ := l.epollWait(unix.Syscall6, -1)
+	return n
 }
 
-// epollWait asks the kernel by way of call. An interrupted call has no events.
-func (l *epollLoop) epollWait(call func(trap, a1, a2, a3, a4, a5, a6 uintptr) (r1, r2 uintptr, err unix.Errno), timeout int) int {
-	n, _, errno := call(unix.SYS_EPOLL_PWAIT, uintptr(l.epfd),
+// epollWait asks the kernel by way of call. rested says that the time was up
+// before anything came; an interrupted call has no events and has not rested.
+func (l *epollLoop) epollWait(call func(trap, a1, a2, a3, a4, a5, a6 uintptr) (r1, r2 uintptr, err unix.Errno), timeout int) (n int, rested bool) {
+	r, _, errno := call(unix.SYS_EPOLL_PWAIT, uintptr(l.epfd),
 		uintptr(unsafe.Pointer(&l.events)), eventsMax, uintptr(timeout), 0, 0)
 	if errno != 0 {
-		return 0
+		return 0, false
 	}
-	return int(n)
+	return int(r), r == 0
 }
 
 // runAgain gives a turn to those that are to have one.
