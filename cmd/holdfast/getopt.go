@@ -1,6 +1,9 @@
 package main
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // option is one command line option. Either name may be missing.
 type option struct {
@@ -108,6 +111,8 @@ func findLong(table []option, name string, o *options) (*option, error) {
 		}
 	}
 	switch {
+	case slices.Contains(laterOptions, name):
+		return nil, fail(exitUsage, "--%s: this option %s", name, notYet)
 	case name == "" || len(fits) == 0:
 		return nil, fail(exitFailure, "unknown option --%s; run '%s -h' for the list", printable(name), o.help())
 	case len(fits) > 1:

@@ -43,7 +43,22 @@ func newRootCommand(stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
 		newAdminCommand(),
 		newVersionCommand(),
 	)
+	for _, name := range laterCommands {
+		root.AddCommand(newLaterCommand(name))
+	}
 	return root
+}
+
+// newLaterCommand answers for a command that is still to come.
+func newLaterCommand(name string) *cobra.Command {
+	return &cobra.Command{
+		Use:                name,
+		Hidden:             true,
+		DisableFlagParsing: true,
+		RunE: func(*cobra.Command, []string) error {
+			return fail(exitUsage, "%s: this command %s", name, notYet)
+		},
+	}
 }
 
 // newServeCommand hands its arguments on unread: see doc.go.
