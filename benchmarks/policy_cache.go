@@ -51,8 +51,10 @@ type simCache struct {
 const simOverhead = 48
 
 func newSimCache(r rule, capacity int64) *simCache {
-	return &simCache{rule: r, capacity: capacity, items: make([]simItem, 1),
-		index: make(map[uint64]int32), expiring: make(map[uint32][]int32)}
+	return &simCache{
+		rule: r, capacity: capacity, items: make([]simItem, 1),
+		index: make(map[uint64]int32), expiring: make(map[uint32][]int32),
+	}
 }
 
 // tick moves the clock on and removes what dies on the way.

@@ -16,17 +16,17 @@ var clusterTable []byte
 
 // Cluster is what is published about one production cluster.
 type Cluster struct {
-	Name              string
-	KeyLen, ValueLen  int     // bytes, mean
-	Rate              float64 // requests per second
-	Wonders           float64 // share of the keys that are asked for once
-	New               float64 // share of the requests that go to new keys
-	MissRatio         float64
-	TTLs              []TTL
-	WorkingSet        int64 // bytes, without regard to TTLs; 0 if not known
-	Reads             float64
-	Alpha             float64
-	readKnown, usable bool
+	Name             string
+	KeyLen, ValueLen int     // bytes, mean
+	Rate             float64 // requests per second
+	Wonders          float64 // share of the keys that are asked for once
+	New              float64 // share of the requests that go to new keys
+	MissRatio        float64
+	TTLs             []TTL
+	WorkingSet       int64 // bytes, without regard to TTLs; 0 if not known
+	Reads            float64
+	Alpha            float64
+	usable           bool
 }
 
 // TTL is a time to live in seconds and how many of the stores have it.
