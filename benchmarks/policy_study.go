@@ -171,7 +171,7 @@ func writeStudy(to io.Writer, all []policy, rows []studyRow, requests int) error
 	w := bufio.NewWriter(to)
 	fmt.Fprintf(w, "Hit ratio of eviction policies, simulated by bytes: %d requests a trace, the first quarter not counted.\n", requests)
 	fmt.Fprintf(w, "size: of the cache, as a share of what the trace asks for again. Columns after the first: the difference to it.\n")
-	fmt.Fprintf(w, "memcached: its segmented LRU; lazy: the same, promoting at the tail; adaptive: what Holdfast is to use.\n\n")
+	fmt.Fprintf(w, "memcached: its segmented LRU; lazy: the same, promoting at the tail; adaptive: what Holdfast uses.\n\n")
 	fmt.Fprintf(w, "%-20s %5s", "trace", "size")
 	for _, p := range all {
 		fmt.Fprintf(w, " %9s", p.name)

@@ -73,21 +73,30 @@ func ReplayStore(t *Trace, limit int64) (float64, slab.Stats, error) {
 	return y.ratio(), s.Stats(), s.Close()
 }
 
+// storeOverhead is what an item of the store takes besides key and value, in
+// bytes, if it has neither flags nor expiry; the simulation counts simOverhead.
+const storeOverhead = 24
+
 // maintainEvery is how many requests pass between two steps of background work.
 const maintainEvery = 256
 
 // storeMin is the smallest limit that compareStore uses, in bytes: with less
-// there are too few pages for the classes.
-const storeMin = 4 << 20
+// there are too few pages for the classes, and that is all one would see.
+const storeMin = 32 << 20
 
 // compareStore writes the hit ratios of Holdfast's store at a limit, and of the
 // simulated policies at the same number of bytes. A simulated cache has no
-// classes, no pages and no index: the store may be a little lower.
+// classes, no pages and no index: the store may be a little lower. So the last
+// columns give the simulated policies what the store held at the end.
 func compareStore(w io.Writer, requests int, match *regexp.Regexp) error {
-	fmt.Fprintf(w, "%-20s %5s %9s", "trace", "MiB", "store")
+	fmt.Fprintf(w, "%-20s %6s %9s", "trace", "MiB", "store")
 	all := slices.DeleteFunc(policies(), func(p policy) bool {
-		return p.name != "memcached" && p.name != "lazy" && p.name != "adaptive"
+		return p.name != "memcached" && p.name != "adaptive"
 	})
+	for _, p := range all {
+		fmt.Fprintf(w, " %9s", p.name)
+	}
+	fmt.Fprintf(w, " %9s", "held")
 	for _, p := range all {
 		fmt.Fprintf(w, " %9s", p.name)
 	}
@@ -110,13 +119,18 @@ func compareStore(w io.Writer, requests int, match *regexp.Regexp) error {
 			if err != nil {
 				return err
 			}
-			ratio, _, err := ReplayStore(fresh[i], limit)
+			ratio, end, err := ReplayStore(fresh[i], limit)
 			if err != nil {
 				return fmt.Errorf("%s: %w", t.Name, err)
 			}
-			fmt.Fprintf(w, "%-20s %5.1f %9.4f", t.Name, float64(limit)/(1<<20), ratio)
+			fmt.Fprintf(w, "%-20s %6.1f %9.4f", t.Name, float64(limit)/(1<<20), ratio)
 			for _, p := range all {
 				fmt.Fprintf(w, " %9.4f", simulate(t, trace, p.rule(), limit))
+			}
+			held := int64(end.Bytes) + (simOverhead-storeOverhead)*int64(end.CurrItems)
+			fmt.Fprintf(w, " %8.0f%%", 100*float64(held)/float64(limit))
+			for _, p := range all {
+				fmt.Fprintf(w, " %9.4f", simulate(t, trace, p.rule(), held))
 			}
 			fmt.Fprintln(w)
 		}

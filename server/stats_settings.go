@@ -27,6 +27,7 @@ func (n *Node) settingsStats(w *statWriter) {
 	w.int("num_napi_ids", 0)
 	w.str("memory_file", "(null)")
 	w.int("client_flags_size", 4)
+	w.str("eviction", conf.Eviction) // ours; last, where no reader expects another
 }
 
 // listenSettings tells of limits and addresses.

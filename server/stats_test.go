@@ -74,7 +74,8 @@ maxconns_fast hashpower_init slab_reassign slab_automove slab_automove_ratio sla
 slab_chunk_max lru_crawler lru_crawler_sleep lru_crawler_tocrawl tail_repair_time flush_enabled
 dump_enabled hash_algorithm lru_maintainer_thread lru_segmented hot_lru_pct warm_lru_pct hot_max_factor
 warm_max_factor temp_lru temporary_ttl idle_timeout watcher_logbuf_size worker_logbuf_size
-read_buf_mem_limit track_sizes inline_ascii_response num_napi_ids memory_file client_flags_size`
+read_buf_mem_limit track_sizes inline_ascii_response num_napi_ids memory_file client_flags_size
+eviction`
 
 const itemsNames = `number number_hot number_warm number_cold age_hot age_warm age mem_requested evicted
 evicted_nonzero evicted_time outofmemory tailrepairs reclaimed expired_unfetched evicted_unfetched

@@ -31,6 +31,11 @@ func (x *index) bucket(n uint32) *bucket {
 	return (*bucket)(unsafe.Add(x.mem.base, uint64(n)*bucketBytes))
 }
 
+// ghost returns the bucket of ghosts with this number.
+func (x *index) ghost(n uint32) *ghostBucket {
+	return (*ghostBucket)(unsafe.Add(x.mem.base, uint64(n)*bucketBytes))
+}
+
 // fetchBucket starts to read a bucket, fetchItem the first two lines of an item.
 func (x *index) fetchBucket(n uint32) {
 	prefetch(unsafe.Add(x.mem.base, uint64(n)*bucketBytes))

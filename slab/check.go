@@ -23,7 +23,7 @@ func (s *Store) Check() error {
 
 	c := checker{s: s, seen: map[uint32]chunkUse{}}
 	for _, step := range []func() error{
-		c.pages, c.index, c.lists, c.parts, c.chunks, c.limit,
+		c.pages, c.index, c.lists, c.parts, c.chunks, c.limit, c.ghosts,
 	} {
 		if err := step(); err != nil {
 			return fmt.Errorf("slab: check: %w", err)
@@ -228,6 +228,9 @@ func (c *checker) lists() error {
 				if wordClass(word) != cl.id || wordList(word) != l {
 					return fmt.Errorf("I2: class %d %v: chunk %d says class %d %v", id, l, ref, wordClass(word), wordList(word))
 				}
+				if word&markDemoted != 0 && l != Cold {
+					return fmt.Errorf("I11: class %d %v: chunk %d says it came to the cold list", id, l, ref)
+				}
 				n++
 				bytes += h.itemBytes()
 				prev, ref = ref, h.next
@@ -346,12 +349,41 @@ func (c *checker) chunks() error {
 func (c *checker) limit() error {
 	s := c.s
 	x := &s.index
-	index := int64(x.rows.Load())*bucketBytes<<x.stripeBits + int64(x.mu.overflow)*bucketBytes
+	index := x.rowsBytes(x.rows.Load()) + int64(x.mu.overflow)*bucketBytes
 	if index != s.pool.mu.indexBytes {
 		return fmt.Errorf("I8: index of %d bytes, counted %d", index, s.pool.mu.indexBytes)
 	}
 	if used := s.usedBytesLocked(); used > s.limit.Load() && !s.shrinking() {
 		return fmt.Errorf("I8: %d bytes used of %d", used, s.limit.Load())
+	}
+	return nil
+}
+
+// ghosts proves I11: shares and rings are within their bounds, and there are no
+// ghosts where none is paid for.
+func (c *checker) ghosts() error {
+	s := c.s
+	x := &s.index
+	for id := 1; id < len(s.classes); id++ {
+		if p := s.classes[id].probation; !(p >= probationLeast && p <= probationMost) {
+			return fmt.Errorf("I11: class %d: a probation of %g", id, p)
+		}
+	}
+	if x.ghostMin == 0 {
+		return nil
+	}
+	rows := ghostRows(x.rows.Load())
+	for n := range ghostRows(x.rowsMax) << x.stripeBits {
+		if n>>x.stripeBits > rows {
+			break // a row more shows what was written too far
+		}
+		b := x.ghost(x.ghostMin + n)
+		if b.cursor[ghostCold] >= ghostSlots || b.cursor[ghostWarm] >= ghostSlots {
+			return fmt.Errorf("I11: ghosts %d: cursors %d", n, b.cursor)
+		}
+		if n>>x.stripeBits == rows && *b != (ghostBucket{}) {
+			return fmt.Errorf("I11: ghosts %d are not paid for", n)
+		}
 	}
 	return nil
 }

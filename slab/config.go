@@ -30,6 +30,12 @@ const (
 	factorUpper     = 100
 )
 
+// The policies of Config.Eviction.
+const (
+	EvictionAdaptive = "adaptive" // learns from what comes back: see adaptive.go
+	EvictionLRU      = "lru"      // memcached's segmented LRU, with its knobs
+)
+
 // Config is how a Store is built. Start from DefaultConfig and change fields;
 // the zero Config is not valid. The knobs that can be turned while the store
 // runs have a method each: see SetAutomove and the ones beside it.
@@ -75,7 +81,10 @@ type Config struct {
 	// Maintainer says that Store.Maintain is called all the time. Without it
 	// the LRU is flat and nothing happens in the background.
 	Maintainer bool
-	// HotPct and WarmPct bound the hot and warm lists in percent of a class's
+	// Eviction chooses what leaves first: EvictionAdaptive or EvictionLRU. It
+	// is of no effect where there is one list.
+	Eviction string
+	// HotPct and WarmPct are for EvictionLRU. They bound the hot and warm lists in percent of a class's
 	// bytes; the factors bound the age of their tails, as a multiple of the
 	// cold tail's age.
 	HotPct, WarmPct             int
@@ -115,6 +124,7 @@ func DefaultConfig() Config {
 		AutomoveWindow:     10,
 		Segmented:          true,
 		Maintainer:         true,
+		Eviction:           EvictionAdaptive,
 		HotPct:             20,
 		WarmPct:            40,
 		HotMaxFactor:       0.2,
@@ -210,6 +220,9 @@ func (c *Config) checkClassSizes() error {
 }
 
 func (c *Config) checkLRU() error {
+	if c.Eviction != EvictionAdaptive && c.Eviction != EvictionLRU {
+		return fmt.Errorf("eviction must be %s or %s, not %q", EvictionAdaptive, EvictionLRU, c.Eviction)
+	}
 	return checkTune(c.HotPct, c.WarmPct, c.HotMaxFactor, c.WarmMaxFactor)
 }
 

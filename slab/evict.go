@@ -29,8 +29,12 @@ func (s *Store) evictLocked(c *class, held hold) (victim, bool) {
 			return v, true
 		}
 	}
-	s.juggleLocked(c, Hot, evictJuggle)
-	s.juggleLocked(c, Warm, evictJuggle)
+	if s.adaptive() {
+		s.settleLocked(c)
+	} else {
+		s.juggleLocked(c, Hot, evictJuggle)
+		s.juggleLocked(c, Warm, evictJuggle)
+	}
 	if v, ok := s.pullLocked(c, Cold, held, s.cfg.NoEvict); ok {
 		return v, true
 	}
@@ -80,6 +84,9 @@ func (s *Store) pullLocked(c *class, l LRU, held hold, deadOnly bool) (victim, b
 		if st != held.st && !st.mu.TryLock() {
 			c.counts.lruTailReflocked++
 			continue
+		}
+		if !dead {
+			s.rememberLocked(st, hash, word)
 		}
 		s.countVictim(c, h, dead, now)
 		v := s.takeOutLocked(c, st, hash, h, ref)

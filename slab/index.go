@@ -46,7 +46,7 @@ type stripe struct {
 }
 
 // index is the memory of all stripes' buckets: the table from the start of
-// mem, overflow buckets from its middle.
+// mem, then overflow buckets, then buckets of ghosts (ghost.go).
 type index struct {
 	mem         region
 	stripeBits  uint8
@@ -65,6 +65,7 @@ type index struct {
 		overflow uint32 // overflow buckets charged, used or free
 	}
 	overflowMax uint32
+	ghostMin    uint32 // number of the first bucket of ghosts, 0 if there are none
 }
 
 // tagOf returns the tag of a hash, never 0.
@@ -306,12 +307,21 @@ func (s *Store) newRow(sub uint32) bool {
 	if sub < x.rows.Load() {
 		return true
 	}
-	if !s.chargeIndexLocked(int64(bucketBytes) << x.stripeBits) {
+	if !s.chargeIndexLocked(x.rowsBytes(sub+1) - x.rowsBytes(sub)) {
 		x.starved.Store(true)
 		return false
 	}
 	x.rows.Add(1)
 	return true
+}
+
+// rowsBytes returns what so many rows take of the limit, with their ghosts.
+func (x *index) rowsBytes(rows uint32) int64 {
+	n := int64(rows)
+	if x.ghostMin != 0 {
+		n += int64(ghostRows(rows))
+	}
+	return n * bucketBytes << x.stripeBits
 }
 
 // newOverflow returns an empty overflow bucket, 0 if the limit has no room.
@@ -365,13 +375,18 @@ func (s *Store) newIndex(arenaBytes uint64, power int, huge bool) error {
 	x.rowsMax = uint32(max(arenaBytes/8/rowBytes, uint64(n)))
 	x.overflowMin = x.rowsMax << x.stripeBits
 	x.overflowMax = max(x.overflowMin/2, overflowBatch)
-	mem, err := reserve((uint64(x.overflowMin)+uint64(x.overflowMax))*bucketBytes, huge)
+	buckets := uint64(x.overflowMin) + uint64(x.overflowMax)
+	if s.cfg.Eviction == EvictionAdaptive && s.cfg.Maintainer && !s.cfg.NoEvict {
+		x.ghostMin = uint32(buckets)
+		buckets += uint64(ghostRows(x.rowsMax)) << x.stripeBits
+	}
+	mem, err := reserve(buckets*bucketBytes, huge)
 	if err != nil {
 		return err
 	}
 	x.mem = mem
 	x.rows.Store(n)
-	s.pool.mu.indexBytes = int64(uint64(n) * rowBytes)
+	s.pool.mu.indexBytes = x.rowsBytes(n)
 	for i := range s.stripes {
 		s.stripes[i].n = n
 		s.stripes[i].mask = n - 1

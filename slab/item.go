@@ -9,7 +9,7 @@ import (
 //
 //	 0  state  u32  state 3 bits | facts 5 bits | last access 24 bits
 //	 4  lens   u32  key length 8 bits | value length 24 bits (0 in a large item)
-//	 8  word   u64  ver 48 bits | spare 4 | marks 4 | list 2 | class 6
+//	 8  word   u64  ver 48 bits | spare 3 | marks 5 | list 2 | class 6
 //	16  next   u32  LRU link towards the tail; in a free chunk: next free chunk
 //	20  prev   u32  LRU link towards the head
 //
@@ -58,9 +58,10 @@ const (
 	wordListShift = 6
 	wordListMask  = 3 << wordListShift
 	markFetched   = 1 << 8  // read at least once
-	markActive    = 1 << 9  // read at least twice, lately
+	markActive    = 1 << 9  // read since it was last looked at; by memcached's rule, at least twice
 	markStale     = 1 << 10 // invalidated
 	markToken     = 1 << 11 // a get has been told to recache
+	markDemoted   = 1 << 12 // came to the cold list from the warm one
 	wordVerShift  = 16
 	verMask       = 1<<48 - 1
 )

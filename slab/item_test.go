@@ -19,6 +19,7 @@ func TestLayout(t *testing.T) {
 		{"state of a piece", unsafe.Offsetof(part{}.state), unsafe.Offsetof(header{}.state)},
 		{"word", unsafe.Offsetof(header{}.word), 8},
 		{"bucket", unsafe.Sizeof(bucket{}), bucketBytes},
+		{"ghosts", unsafe.Sizeof(ghostBucket{}), bucketBytes},
 		{"stripe", unsafe.Sizeof(stripe{}), 64},
 	} {
 		if tc.got != tc.want {
@@ -52,9 +53,10 @@ func TestAges(t *testing.T) {
 	}
 }
 
-// TestHitMarks: two reads make an item active; a get that leaves no mark does not.
+// TestHitMarks: by memcached's rule two reads make an item active; a get that
+// leaves no mark does not.
 func TestHitMarks(t *testing.T) {
-	s, w := newStore(t, nil)
+	s, w := newStore(t, func(c *Config) { c.Eviction = EvictionLRU })
 	k := s.keyString("k")
 	mustSet(t, w, "k", "v", SetOp{})
 	s.Tick(1010)

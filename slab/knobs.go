@@ -90,7 +90,8 @@ func (s *Store) SetAutomoveWindow(seconds int) error {
 	return nil
 }
 
-// TuneLRU changes the limits of the hot and warm lists (Config.HotPct …).
+// TuneLRU changes the limits of the hot and warm lists (Config.HotPct …). With
+// EvictionAdaptive they are kept and shown, and nothing follows them.
 func (s *Store) TuneLRU(hotPct, warmPct int, hotFactor, warmFactor float64) error {
 	if err := checkTune(hotPct, warmPct, hotFactor, warmFactor); err != nil {
 		return err

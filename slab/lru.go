@@ -50,11 +50,15 @@ func (s *Store) swapLocked(c *class, l LRU, old, h *header, ref uint32) {
 	li.bytes += h.itemBytes() - old.itemBytes()
 }
 
-// moveLocked moves an item to the head of another list, or of the same, and
-// takes its active mark. Caller holds the class.
+// moveLocked moves an item to the head of another list, or of the same, takes
+// its active mark and notes whether it was demoted. Caller holds the class.
 func (s *Store) moveLocked(c *class, from, to LRU, h *header, ref uint32) {
 	s.unlinkLocked(c, from, h)
-	h.setWord(wordListMask|markActive, uint64(to)<<wordListShift)
+	bits := uint64(to) << wordListShift
+	if from == Warm && to == Cold {
+		bits |= markDemoted
+	}
+	h.setWord(wordListMask|markActive|markDemoted, bits)
 	s.linkLocked(c, to, h, ref)
 }
 
@@ -77,6 +81,16 @@ func (s *Store) tailAge(c *class, l LRU) uint32 {
 		return 0
 	}
 	return age(s.header(tail).loadState(), s.now.Load())
+}
+
+// coldAge returns the seconds since the item that is to leave next was
+// accessed. The cold list of the adaptive policy is empty until the first
+// eviction. Caller holds the class.
+func (s *Store) coldAge(c *class) uint32 {
+	if c.lists[Cold].tail == 0 && s.adaptive() {
+		return max(s.tailAge(c, Hot), s.tailAge(c, Warm))
+	}
+	return s.tailAge(c, Cold)
 }
 
 // juggleLocked moves up to tries items off the tail of the hot or the warm
@@ -122,15 +136,20 @@ func (s *Store) juggleLocked(c *class, l LRU, tries int) (moved int) {
 	return moved
 }
 
-// bump notes a read: the first one marks the item fetched, the second active,
-// which refreshes its access time and saves it at the tail of its list. An
-// item that is both is not written to at all. Caller holds the stripe.
+// bump notes a read. Active is what saves an item at the tail of its list: the
+// first read since that tail was looked at makes it so, by memcached's rule the
+// second. That one also refreshes the access time; an item that is fetched and
+// active is not written to at all. Caller holds the stripe.
 func (s *Store) bump(h *header, ref, state uint32, word uint64, now uint32) {
 	if !s.knobs.segmented.Load() {
 		s.bumpFlat(h, ref, state, word, now)
 		return
 	}
 	switch {
+	case word&(markActive|markFetched) == markActive|markFetched:
+	case s.adaptive():
+		h.mark(markActive | markFetched)
+		h.touch(state, now)
 	case word&markActive != 0:
 	case word&markFetched == 0:
 		h.mark(markFetched)

@@ -50,6 +50,7 @@ func newModel(t *rapid.T) *model {
 	c.Seed = 1
 	c.NoEvict = rapid.Bool().Draw(t, "noEvict")
 	c.Segmented = rapid.Bool().Draw(t, "segmented")
+	c.Eviction = rapid.SampledFrom([]string{EvictionAdaptive, EvictionLRU}).Draw(t, "eviction")
 	c.TempTTL = int64(rapid.SampledFrom([]int{-1, 3}).Draw(t, "tempTTL"))
 	s, err := New(c)
 	if err != nil {

@@ -266,7 +266,7 @@ func (s *Store) sight(out *sights) {
 			FreeChunks:    c.freeChunks(),
 			Evictions:     c.counts.evicted,
 			OutOfMemory:   c.counts.outOfMemory,
-			TailAge:       s.tailAge(c, Cold),
+			TailAge:       s.coldAge(c),
 		}
 		c.mu.Unlock()
 	}

@@ -207,7 +207,7 @@ func (c *class) stats(s *Store) ClassStats {
 		NumberTemp: c.lists[Temp].n,
 		AgeHot:     s.tailAge(c, Hot),
 		AgeWarm:    s.tailAge(c, Warm),
-		Age:        s.tailAge(c, Cold),
+		Age:        s.coldAge(c),
 
 		EvictedTime:         n.evictedTime,
 		TotalItems:          n.total,

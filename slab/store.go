@@ -79,7 +79,10 @@ type class struct {
 	used   uint64   // chunks given out
 	lists  [lruCount]list
 	counts classCounts
-	_      [64]byte
+	// probation is the share of the class's bytes for items that have yet to
+	// prove their worth (see adaptive.go).
+	probation float64
+	_         [64]byte
 }
 
 // list is one LRU list: new items at the head, victims at the tail.
@@ -186,6 +189,7 @@ func (s *Store) newClasses() {
 		c.size = s.table.size[id]
 		c.unit = c.size >> s.shift
 		c.perPage = s.table.perPage[id]
+		c.probation = probationStart
 	}
 	s.largeMin = min(largeValue, int(s.top().size)-largeHeaderBytes-keyMax)
 }

@@ -60,6 +60,14 @@ func (s *Store) enterLocked(st *stripe, hash uint64, f *fresh, at place, old *he
 	} else if !s.insertLocked(st, hash, f.ref) && !s.insertOver(st, hash, f.ref) {
 		return false
 	}
+	step := 0.0
+	if old != nil {
+		s.inherit(f, old.loadWord(), inPlace)
+	} else if f.list == Hot {
+		if step = s.recallLocked(st, hash); step != 0 {
+			f.list = Warm // it has come back: it is past probation
+		}
+	}
 	h.word = f.ver<<wordVerShift | f.marks | uint64(f.list)<<wordListShift | uint64(f.class)
 	s.step(stepFilled)
 	if f.facts&factLarge != 0 {
@@ -75,6 +83,10 @@ func (s *Store) enterLocked(st *stripe, hash uint64, f *fresh, at place, old *he
 	if old == nil {
 		c.mu.Lock()
 		c.counts.total++
+		if step != 0 {
+			c.adaptLocked(step)
+			c.counts.movesToWarm++
+		}
 		s.linkLocked(c, f.list, h, f.ref)
 		c.mu.Unlock()
 		return true
@@ -97,12 +109,13 @@ func (s *Store) replaceLocked(c *class, f *fresh, old *header, oldRef uint32, in
 		s.discardLocked(old, oldRef)
 		return
 	}
+	// Lists move items without the stripe: old may have moved since its list
+	// and marks were taken over.
+	if s.inherit(f, oldWord, inPlace) {
+		f.h.setWord(wordListMask|markActive|markDemoted, uint64(f.list)<<wordListShift|f.marks&(markActive|markDemoted))
+	}
 	if inPlace {
-		// The list may have changed since f was made: lists move items
-		// without the stripe.
-		l := wordList(oldWord)
-		f.h.setWord(wordListMask, uint64(l)<<wordListShift)
-		s.swapLocked(c, l, old, f.h, f.ref)
+		s.swapLocked(c, f.list, old, f.h, f.ref)
 		v := victim{h: old, ref: oldRef, state: old.loadState()}
 		if s.sizes.on() {
 			s.sizes.add(Item{old, s, oldRef}.TotalBytes(), -1)

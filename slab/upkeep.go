@@ -68,7 +68,7 @@ const (
 )
 
 // Maintain does one bounded step of everything that is due: it keeps the LRU
-// lists within their limits, searches for expired items, moves pages and keeps
+// lists in order, searches for expired items, moves pages and keeps
 // memory under the limit. It returns how long to wait before the next step.
 // Call it in a loop from one goroutine; it holds no lock for long.
 func (s *Store) Maintain() (again time.Duration) {
@@ -136,6 +136,9 @@ func (s *Store) juggleDue(slept time.Duration) (again time.Duration) {
 // its lists. It returns how many items it dealt with.
 func (s *Store) juggle(c *class) (moved int) {
 	moved = s.reapTail(c, Temp) + s.reapTail(c, Cold)
+	if s.adaptive() { // evictions keep the lists
+		return moved + s.reapTail(c, Hot) + s.reapTail(c, Warm)
+	}
 	for moved < juggleStep {
 		c.mu.Lock()
 		n := s.juggleLocked(c, Hot, lockStep) + s.juggleLocked(c, Warm, lockStep)

@@ -9,7 +9,7 @@ import (
 
 // The hot list drains into the cold one until it is within its limit.
 func TestMaintainJuggles(t *testing.T) {
-	s, w := newStore(t, nil)
+	s, w := newStore(t, func(c *Config) { c.Eviction = EvictionLRU })
 	const n = 2000
 	for i := range n {
 		mustSet(t, w, fmt.Sprint("k", i), strings.Repeat("v", 100), SetOp{})

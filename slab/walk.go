@@ -130,19 +130,38 @@ func (s *Store) walkBucket(n uint32, classes ClassSet, visit func(Item)) int {
 const dumpBatch = 64
 
 // CacheDump visits the cold list of a class from its head, the most recent
-// item first, until limit items are done (0: no limit) or visit returns false.
+// item first, until limit items are done (0: no limit) or visit returns false;
+// with EvictionAdaptive, where a class that never evicted has nothing there, the
+// hot and the warm list as well.
 // It is a look at a moving list: items may be missed. visit runs with the class locked:
 // it may copy, must not call the store, and should be quick.
 func (s *Store) CacheDump(class, limit int, visit func(Item) bool) {
 	if class < 1 || class >= len(s.classes) {
 		return
 	}
-	c := &s.classes[class]
+	lists := []LRU{Cold}
+	if s.adaptive() {
+		lists = []LRU{Cold, Hot, Warm}
+	}
+	for _, l := range lists {
+		n, ok := s.dumpList(&s.classes[class], l, limit, visit)
+		if limit > 0 {
+			limit -= n
+		}
+		if !ok {
+			return
+		}
+	}
+}
+
+// dumpList is CacheDump for one list. It returns how many items it visited, and
+// false if that was enough.
+func (s *Store) dumpList(c *class, l LRU, limit int, visit func(Item) bool) (seen int, more bool) {
 	var batch [dumpBatch]dumped
-	n, seen := 0, 0
+	n := 0
 	for {
 		c.mu.Lock()
-		ref, ok := s.dumpResumeLocked(c, batch[:n])
+		ref, ok := s.dumpResumeLocked(c, l, batch[:n])
 		n = 0
 		for ok && ref != 0 && n < dumpBatch && (limit <= 0 || seen < limit) {
 			h := s.header(ref)
@@ -156,8 +175,11 @@ func (s *Store) CacheDump(class, limit int, visit func(Item) bool) {
 			ref = h.next
 		}
 		c.mu.Unlock()
-		if !ok || ref == 0 || n == 0 || limit > 0 && seen >= limit {
-			return
+		switch {
+		case limit > 0 && seen >= limit || n > 0 && !ok:
+			return seen, false
+		case !ok || ref == 0 || n == 0:
+			return seen, true
 		}
 	}
 }
@@ -171,14 +193,14 @@ type dumped struct {
 // dumpResumeLocked returns the item after the last one of the batch that is
 // still where it was, or the head if there is no batch. It reports false if
 // the whole batch is gone. Caller holds the class.
-func (s *Store) dumpResumeLocked(c *class, batch []dumped) (uint32, bool) {
+func (s *Store) dumpResumeLocked(c *class, l LRU, batch []dumped) (uint32, bool) {
 	if len(batch) == 0 {
-		return c.lists[Cold].head, true
+		return c.lists[l].head, true
 	}
 	for i := len(batch) - 1; i >= 0; i-- {
 		h := s.header(batch[i].ref)
 		w := h.loadWord()
-		if isLive(h.loadState()) && w>>wordVerShift == batch[i].ver && wordList(w) == Cold && wordClass(w) == c.id {
+		if isLive(h.loadState()) && w>>wordVerShift == batch[i].ver && wordList(w) == l && wordClass(w) == c.id {
 			return h.next, true
 		}
 	}

@@ -163,6 +163,36 @@ func TestWalkFilters(t *testing.T) {
 	}
 }
 
+// TestCacheDumpAdaptive wants every list: nothing is cold before an eviction.
+func TestCacheDumpAdaptive(t *testing.T) {
+	s, w := newStore(t, nil)
+	for i := range 200 {
+		mustSet(t, w, fmt.Sprintf("key-%03d", i), "v", SetOp{})
+	}
+	class := classOf(t, s, w, "key-000")
+	c := &s.classes[class]
+	c.mu.Lock()
+	for range 50 {
+		s.passLocked(c, Hot) // key-000 was read
+	}
+	c.mu.Unlock()
+	for _, tc := range []struct{ limit, want int }{{0, 200}, {49, 49}, {50, 50}, {60, 60}, {200, 200}} {
+		seen := map[string]bool{}
+		s.CacheDump(class, tc.limit, func(it Item) bool {
+			seen[string(it.Key())] = true
+			return true
+		})
+		if len(seen) != tc.want {
+			t.Errorf("limit %d: %d items, want %d", tc.limit, len(seen), tc.want)
+		}
+	}
+	calls := 0
+	s.CacheDump(class, 0, func(Item) bool { calls++; return calls < 49 })
+	if calls != 49 {
+		t.Errorf("%d calls after the visit said stop at 49", calls)
+	}
+}
+
 func TestCacheDump(t *testing.T) {
 	s, w := newStore(t, func(c *Config) { c.Segmented, c.Maintainer = false, false })
 	const n = 300

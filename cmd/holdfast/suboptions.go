@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/holdfast-cache/holdfast/slab"
 )
 
 // suboption is one word of -o.
@@ -55,10 +57,11 @@ var suboptionTable = []suboption{
 		return nil
 	}},
 	{name: "no_lru_maintainer", doc: "one plain LRU for each class", apply: dropMaintainer},
-	{name: "hot_lru_pct", arg: "1-79", def: "20", doc: "share of a class for new items, in percent", apply: intIn(1, 79, func(o *options) *int { return &o.slab.HotPct })},
-	{name: "warm_lru_pct", arg: "1-79", def: "40", doc: "share of a class for items used again, in percent", apply: intIn(1, 79, func(o *options) *int { return &o.slab.WarmPct })},
-	{name: "hot_max_factor", arg: "num", def: "0.2", doc: "new items idle for longer than this times the cold age cool down", apply: floatIn(0, 1e9, func(o *options) *float64 { return &o.slab.HotMaxFactor })},
-	{name: "warm_max_factor", arg: "num", def: "2.0", doc: "the same for items used again", apply: floatIn(0, 1e9, func(o *options) *float64 { return &o.slab.WarmMaxFactor })},
+	{name: "eviction", arg: "name", def: slab.EvictionAdaptive, doc: "adaptive or lru: learn from what comes back, or memcached's segmented LRU", apply: setEviction},
+	{name: "hot_lru_pct", arg: "1-79", def: "20", doc: "with eviction=lru: share of a class for new items, in percent", apply: intIn(1, 79, func(o *options) *int { return &o.slab.HotPct })},
+	{name: "warm_lru_pct", arg: "1-79", def: "40", doc: "with eviction=lru: share of a class for items used again, in percent", apply: intIn(1, 79, func(o *options) *int { return &o.slab.WarmPct })},
+	{name: "hot_max_factor", arg: "num", def: "0.2", doc: "with eviction=lru: new items idle for longer than this times the cold age cool down", apply: floatIn(0, 1e9, func(o *options) *float64 { return &o.slab.HotMaxFactor })},
+	{name: "warm_max_factor", arg: "num", def: "2.0", doc: "with eviction=lru: the same for items used again", apply: floatIn(0, 1e9, func(o *options) *float64 { return &o.slab.WarmMaxFactor })},
 	{name: "temporary_ttl", arg: "s", def: "off", doc: "items with a shorter life than this are never evicted", apply: setTempTTL},
 	{name: "idle_timeout", arg: "s", def: "0", doc: "close connections idle for so long; 0 is never", apply: setIdleTimeout},
 	{name: "watcher_logbuf_size", arg: "KB", def: "256", doc: "log waiting for one watcher", apply: kilobytes(func(o *options, n int64) { o.server.WatcherLogbuf = int(n) })},
@@ -224,6 +227,14 @@ func setToCrawl(o *options, v string) error {
 
 func dropMaintainer(o *options, _ string) error {
 	o.noMaintainer, o.slab.Maintainer, o.slab.Segmented = true, false, false
+	return nil
+}
+
+func setEviction(o *options, v string) error {
+	if v != slab.EvictionAdaptive && v != slab.EvictionLRU {
+		return fail(exitFailure, "the policies are adaptive and lru")
+	}
+	o.slab.Eviction = v
 	return nil
 }
 
