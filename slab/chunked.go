@@ -27,6 +27,7 @@ type fresh struct {
 	list  LRU
 	marks uint64
 	ver   uint64
+	quiet bool // nobody is told: no change of a client's, or told of elsewhere
 }
 
 // start allocates the item's first chunk. It reports false if no memory can be had.

@@ -15,10 +15,11 @@ func (w *Worker) Delete(k Key, op *DeleteOp) Result {
 func (w *Worker) deleteLocked(st *stripe, k *Key, op *DeleteOp, now uint32) Result {
 	h, ref, at := w.lookupLocked(st, k, now)
 	if h == nil {
+		w.s.tellRemoved(k, w.s.Version())
 		return Miss
 	}
 	if op == nil {
-		w.removeItemLocked(st, h, ref, at)
+		w.removeItemLocked(st, k, h, ref, at)
 		return Hit
 	}
 	state := h.loadState()
@@ -31,14 +32,16 @@ func (w *Worker) deleteLocked(st *stripe, k *Key, op *DeleteOp, now uint32) Resu
 	case op.Invalidate:
 		return w.invalidateLocked(st, k, h, ref, at, op, now)
 	}
-	w.removeItemLocked(st, h, ref, at)
+	w.removeItemLocked(st, k, h, ref, at)
 	return Hit
 }
 
-func (w *Worker) removeItemLocked(st *stripe, h *header, ref uint32, at place) {
+func (w *Worker) removeItemLocked(st *stripe, k *Key, h *header, ref uint32, at place) {
 	w.counts[wordClass(h.loadWord())].deleteHits++
+	ver := h.ver()
 	w.s.removeLocked(st, at)
 	w.s.discardLocked(h, ref)
+	w.s.tellRemoved(k, ver)
 }
 
 // emptyLocked replaces the item by one without value and client flags, which
@@ -84,6 +87,7 @@ func (w *Worker) invalidateLocked(st *stripe, k *Key, h *header, ref uint32, at 
 			h.setOwnCAS(state, op.NewCAS)
 		}
 		h.setWord(verMask<<wordVerShift|markStale|markToken, s.nextVer()<<wordVerShift|markStale)
+		s.tellStored(k.Hash, h, ref)
 		return Hit
 	}
 	exptime := h.exptime(state)

@@ -29,7 +29,15 @@ func (s *Store) FlushAll(at uint32) {
 // flushNow makes every version given out so far a dead one: items that are
 // being stored at this moment may go either way, later ones survive.
 func (s *Store) flushNow() {
-	ver := s.ver.Load() & verMask
+	ver := s.Version()
+	s.raiseFlush(ver)
+	if s.journal != nil {
+		s.journal.Flushed(ver)
+	}
+}
+
+// raiseFlush makes every item of version ver or lower a dead one.
+func (s *Store) raiseFlush(ver uint64) {
 	for {
 		old := s.flushVer.Load()
 		if ver <= old || s.flushVer.CompareAndSwap(old, ver) {

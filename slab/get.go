@@ -43,6 +43,7 @@ func (w *Worker) Get(k Key, op *GetOp, visit func(*View)) Result {
 			return NoMemory
 		}
 		h, ref = v.h, v.ref
+		s.tellTouched(k.Hash, h, ref)
 		state = h.loadState()
 	} else if !op.Peek {
 		w.counts[wordClass(word)].hits[wordList(word)]++
@@ -120,7 +121,7 @@ func (w *Worker) getMissed(st *stripe, k *Key, op *GetOp, visit func(*View), now
 
 // setExptimeLocked gives an item an expiry, in place if it has room for one,
 // else by making a copy, which i then names. It reports false if no memory can
-// be had. Caller holds the stripe.
+// be had. It tells nobody. Caller holds the stripe.
 func (w *Worker) setExptimeLocked(st *stripe, k *Key, i *Item, at place, exptime, now uint32) bool {
 	state := i.h.loadState()
 	if state&factExp != 0 {
@@ -135,7 +136,7 @@ func (w *Worker) setExptimeLocked(st *stripe, k *Key, i *Item, at place, exptime
 	if !ok {
 		return false
 	}
-	f.f.ver = word >> wordVerShift
+	f.f.ver, f.f.quiet = word>>wordVerShift, true
 	f.f.marks = word & (markFetched | markActive | markStale | markToken)
 	f.f.list = wordList(word)
 	// The copy is as old as the item was: touching is not reading.

@@ -46,6 +46,8 @@ type Store struct {
 	ver atomic.Uint64
 	_   [64]byte
 
+	journal  Journal // nil: nobody is told of changes
+	changed  changes
 	observer atomic.Pointer[func(Event)]
 	// pageWanted is the class that evicted last, when every eviction shall move
 	// a page (Automove 2); 0 if none has since it was last looked at.

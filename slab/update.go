@@ -89,9 +89,12 @@ func (s *Store) enterLocked(st *stripe, hash uint64, f *fresh, at place, old *he
 		}
 		s.linkLocked(c, f.list, h, f.ref)
 		c.mu.Unlock()
-		return true
+	} else {
+		s.replaceLocked(c, f, old, oldRef, inPlace)
 	}
-	s.replaceLocked(c, f, old, oldRef, inPlace)
+	if !f.quiet {
+		s.tellStored(hash, h, f.ref)
+	}
 	return true
 }
 
@@ -375,5 +378,6 @@ func (w *Worker) Drop(k Key) {
 		s.removeLocked(st, at)
 		s.discardLocked(h, ref)
 	}
+	s.tellRemoved(&k, s.Version())
 	st.mu.Unlock()
 }
