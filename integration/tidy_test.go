@@ -22,13 +22,14 @@ const module = "github.com/holdfast-cache/holdfast"
 // mayImport says which packages of ours and of others a package may import,
 // tests excepted. "std-" stands for the standard library without io, net, os,
 // sync and time. Imports point one way: protocol and slab know nobody, server
-// knows both, and only cmd/holdfast wires.
+// knows both, persist knows slab, and only cmd/holdfast wires.
 var mayImport = map[string][]string{
 	"protocol":     {"std-", "io"},
 	"slab":         {"std", "golang.org/x/sys/unix", "github.com/zeebo/xxh3"},
+	"persist":      {"std", "slab", "golang.org/x/sys/unix", "github.com/rs/zerolog", "github.com/zeebo/xxh3", "github.com/klauspost/compress/s2", "github.com/klauspost/compress/zstd"},
 	"server":       {"std", "protocol", "slab", "golang.org/x/sys/unix", "github.com/rs/zerolog", "github.com/valyala/bytebufferpool"},
-	"cmd/holdfast": {"std", "protocol", "slab", "server", "golang.org/x/sys/unix", "github.com/rs/zerolog", "github.com/spf13/cobra"},
-	"integration":  {"std", "protocol", "slab", "server"},
+	"cmd/holdfast": {"std", "protocol", "slab", "server", "persist", "golang.org/x/sys/unix", "github.com/rs/zerolog", "github.com/spf13/cobra"},
+	"integration":  {"std", "protocol", "slab", "server", "persist"},
 	"benchmarks":   {"std", "protocol", "slab", "golang.org/x/sys/unix", "github.com/HdrHistogram/hdrhistogram-go", "gonum.org/v1/plot", "gonum.org/v1/plot/plotter", "gonum.org/v1/plot/vg", "gonum.org/v1/plot/vg/draw"},
 }
 
@@ -47,12 +48,12 @@ var (
 	longFuncs = map[string]bool{}
 )
 
-// realTime are the files that want the system's time: the clock itself, what
-// deals with sockets, the pause after a wrong password, the stamps of watch lines,
-// and the tools.
+// realTime are the files that want the system's time: the clocks themselves, what
+// deals with sockets and disks, the pause after a wrong password, the stamps of
+// watch lines, and the tools.
 var realTime = []string{
 	"server/clock", "server/server.go", "server/transport", "server/accept", "server/epoll",
-	"server/auth.go", "server/watch_lines.go", "cmd/", "benchmarks/",
+	"server/auth.go", "server/watch_lines.go", "persist/", "cmd/", "benchmarks/",
 }
 
 const useClock = "take the time from server's clock: it is the one that tests can move and that never jumps"

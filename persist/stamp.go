@@ -1,0 +1,52 @@
+package persist
+
+import "encoding/binary"
+
+// Stamp ties the store's clock to the clocks of the world at one moment, so that
+// a later process can go on counting where an earlier one stopped.
+type Stamp struct {
+	Now    uint32   // the store's clock, in seconds
+	WallNs int64    // unix time in nanoseconds
+	BootNs int64    // time since the machine started, suspension included, in nanoseconds
+	Boot   [16]byte // which start of the machine that is; zero if unknown
+}
+
+const stampBytes = 36
+
+func (s *Stamp) put(p []byte) {
+	le := binary.LittleEndian
+	le.PutUint32(p, s.Now)
+	le.PutUint64(p[4:], uint64(s.WallNs))
+	le.PutUint64(p[12:], uint64(s.BootNs))
+	copy(p[20:stampBytes], s.Boot[:])
+}
+
+func parseStamp(p []byte) (s Stamp) {
+	le := binary.LittleEndian
+	s.Now = le.Uint32(p)
+	s.WallNs, s.BootNs = int64(le.Uint64(p[4:])), int64(le.Uint64(p[12:]))
+	copy(s.Boot[:], p[20:stampBytes])
+	return s
+}
+
+// Clock tells the time of the world. System is the real one.
+type Clock interface {
+	// World returns a Stamp of this moment, without Now.
+	World() Stamp
+}
+
+// Since returns how many nanoseconds have passed from s to t, never less than 0. While the
+// machine has not been started anew its own time counts, which no one can set;
+// else the wall clocks have to be believed.
+func (t Stamp) Since(s Stamp) int64 {
+	if t.Boot == s.Boot && t.Boot != ([16]byte{}) {
+		return max(t.BootNs-s.BootNs, 0)
+	}
+	return max(t.WallNs-s.WallNs, 0)
+}
+
+// Continue returns the store's clock at moment t, given what it was at s. It
+// never goes back.
+func (t Stamp) Continue(s Stamp) uint32 {
+	return uint32(min(int64(s.Now)+t.Since(s)/1e9, 1<<32-1))
+}
