@@ -8,11 +8,31 @@ import "unsafe"
 type region struct {
 	base unsafe.Pointer
 	size uint64
+	lent bool // it is somebody else's and outlives the store
 }
 
 // bytes returns n bytes from off.
 func (r *region) bytes(off, n uint64) []byte {
 	return unsafe.Slice((*byte)(unsafe.Add(r.base, off)), n)
+}
+
+// wipe makes n bytes from off zero. Memory of the store's own goes back to the
+// system.
+func (r *region) wipe(off, n uint64) {
+	if r.lent {
+		clear(r.bytes(off, n)) // it stays set aside for the store
+		return
+	}
+	r.release(off, n)
+}
+
+// forget gives the region up.
+func (r *region) forget() error {
+	if r.lent {
+		*r = region{}
+		return nil
+	}
+	return r.close()
 }
 
 // header returns the chunk that ref names as an item header. Any ref is safe

@@ -106,8 +106,16 @@ type Config struct {
 	// the start (the limit can then not be changed).
 	HugePages bool
 	Prealloc  bool
-	// Seed seeds the key hash; 0 draws one at random.
+	// Seed seeds the key hash; 0 draws one at random. Memory with items in it
+	// has its own.
 	Seed uint64
+	// Memory is where items live instead of memory of the store's own: of
+	// MemoryBytes or more, aligned to 8, a whole number of pages, and zero or
+	// what an earlier store left there, however it ended (see memory.go). It is
+	// the caller's again after Close.
+	Memory []byte
+	// Now is what the store's clock starts at, in seconds.
+	Now uint32
 }
 
 // DefaultConfig returns what memcached does when started without flags.

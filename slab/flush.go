@@ -18,9 +18,9 @@ func (s *Store) FlushAll(at uint32) {
 	f := &s.flush
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.mu.at = 0
+	s.planFlushLocked(0)
 	if at > s.now.Load() {
-		f.mu.at = at
+		s.planFlushLocked(at)
 		return
 	}
 	s.flushNow()
@@ -53,7 +53,16 @@ func (s *Store) flushDue(now uint32) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.mu.at != 0 && f.mu.at <= now {
-		f.mu.at = 0
 		s.flushNow()
+		s.planFlushLocked(0)
+	}
+}
+
+// planFlushLocked sets when the pending flush is due, 0 for none. Caller holds
+// the plan.
+func (s *Store) planFlushLocked(at uint32) {
+	s.flush.mu.at = at
+	if s.super != nil {
+		s.super.flushAt.Store(at)
 	}
 }

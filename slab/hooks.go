@@ -8,6 +8,8 @@ const (
 	stepFilled                // the new item is written but not live
 	stepClaimed               // the pieces of a chained item are parts
 	stepPublished             // the new item is live; so is the one it replaces
+	stepCopied                // an item or a piece is there twice, on its way out of a page
+	stepLinked                // a piece's copy is in its place
 	stepRetired               // an item is no longer live
 )
 

@@ -35,23 +35,21 @@ func (a *ages) addLocked(s *Store, h *header, ref, now uint32) {
 	li.bytes += h.itemBytes()
 }
 
-// appendTo puts the short lists behind a list.
-func (a *ages) appendTo(s *Store, to *list) {
-	for i := range a {
-		li := &a[i]
-		if li.head == 0 {
-			continue
-		}
-		if to.tail != 0 {
-			s.header(to.tail).next = li.head
-			s.header(li.head).prev = to.tail
-		} else {
-			to.head = li.head
-		}
-		to.tail = li.tail
-		to.n += li.n
-		to.bytes += li.bytes
+// appendBucketTo puts one of the short lists behind a list.
+func (a *ages) appendBucketTo(s *Store, bucket int, to *list) {
+	li := &a[bucket]
+	if li.head == 0 {
+		return
 	}
+	if to.tail != 0 {
+		s.header(to.tail).next = li.head
+		s.header(li.head).prev = to.tail
+	} else {
+		to.head = li.head
+	}
+	to.tail = li.tail
+	to.n += li.n
+	to.bytes += li.bytes
 }
 
 // orderLists puts the lists of a class in order of last access. It holds the
@@ -69,6 +67,8 @@ func (s *Store) orderLists(c *class) {
 			ref = next
 		}
 		c.lists[l] = list{}
-		a.appendTo(s, &c.lists[l])
+		for bucket := range a {
+			a.appendBucketTo(s, bucket, &c.lists[l])
+		}
 	}
 }

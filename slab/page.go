@@ -20,6 +20,7 @@ const (
 type page struct {
 	class uint8
 	state pageState
+	dirty bool   // unused, and perhaps not zero
 	free  uint32 // first free chunk, linked by header.next
 	nfree uint32 // length of that list
 	bump  uint32 // chunks from this one on have never been used
@@ -73,6 +74,14 @@ func (s *Store) chargeIndexLocked(n int64) bool {
 
 // takePage moves a page from the pool to no class, 0 if the limit has no room.
 func (s *Store) takePage() uint32 {
+	n := s.takeFromPool()
+	if n != 0 && s.pages[n].dirty {
+		s.wipePage(n)
+	}
+	return n
+}
+
+func (s *Store) takeFromPool() uint32 {
 	p := &s.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -98,7 +107,7 @@ func (s *Store) takePage() uint32 {
 // givePage puts a page without a class into the pool. Its memory goes back to
 // the system and reads as zero afterwards (I7).
 func (s *Store) givePage(n uint32) {
-	s.arena.release(uint64(n)*uint64(s.cfg.PageBytes), uint64(s.cfg.PageBytes))
+	s.wipePage(n)
 	p := &s.pool
 	p.mu.Lock()
 	s.pages[n] = page{next: p.mu.free}
@@ -108,10 +117,19 @@ func (s *Store) givePage(n uint32) {
 	p.mu.Unlock()
 }
 
+// wipePage makes a page zero that belongs to no class.
+func (s *Store) wipePage(n uint32) {
+	s.setEntry(n, tableDirty)
+	s.arena.wipe(uint64(n)*uint64(s.cfg.PageBytes), uint64(s.cfg.PageBytes))
+	s.setEntry(n, 0)
+	s.pages[n].dirty = false
+}
+
 // assignLocked gives a page fresh from the pool (zeroed, see I7) to a class.
 // Caller holds the class.
 func (s *Store) assignLocked(c *class, n uint32) {
 	s.pages[n] = page{class: c.id, state: pageAssigned}
+	s.setEntry(n, c.id)
 	c.npages++
 	c.own = append(c.own, n)
 	s.linkPageLocked(c, n)
@@ -141,6 +159,7 @@ func (s *Store) undrainLocked(c *class, n uint32) {
 func (s *Store) removePageLocked(c *class, n uint32) {
 	pg := &s.pages[n]
 	pg.class, pg.state = 0, pageUnused
+	s.setEntry(n, tableDirty)
 	c.npages--
 	at := slices.Index(c.own, n)
 	last := len(c.own) - 1

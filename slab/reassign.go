@@ -159,6 +159,17 @@ func (s *Store) endMoveLocked() {
 	s.observe(Event{Kind: EventPageMove, Class: uint8(m.mu.src), Dst: uint8(m.mu.dst), Done: true})
 }
 
+// stopMove gives the move under way up.
+func (s *Store) stopMove() {
+	m := &s.move
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.mu.active {
+		s.undrain(&m.mu.d)
+		s.endMoveLocked()
+	}
+}
+
 // automove lets the mover decide, once a second.
 func (s *Store) automove() {
 	k := &s.knobs

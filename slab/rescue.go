@@ -51,6 +51,7 @@ func (s *Store) copyItem(at place, h *header, state uint32, to uint32) {
 	atomic.StoreUint64(&dst.word, word)
 	s.swapLocked(c, wordList(word), h, dst, to)
 	dst.setState(state)
+	s.step(stepCopied)
 	at.b.refs[at.slot] = to
 	c.mu.Unlock()
 	if h.chained(state) {
@@ -120,6 +121,8 @@ func (s *Store) copyPart(h *header, ref, to uint32) {
 	dst.next, dst.owner, dst.used, dst.hash = p.next, p.owner, p.used, p.hash
 	copy(dst.bytes(p.used), p.bytes(p.used))
 	dst.setState(statePart)
+	s.step(stepCopied)
+	defer s.step(stepLinked)
 	l := h.large()
 	if l.first == ref {
 		l.first = to

@@ -26,9 +26,11 @@ type Store struct {
 	// now is the store's clock; flushVer kills items without
 	// visiting them (see dead).
 	now      atomic.Uint32
-	flushVer atomic.Uint64
+	flushVer *atomic.Uint64
 
 	arena      region
+	super      *super // of item memory that outlives the process, else nil
+	recovery   Recovery
 	largeMin   int   // value length from which on an item is large
 	shift      uint8 // ref<<shift is an offset in the arena
 	pageShift  uint8 // ref>>pageShift is a page number
@@ -40,11 +42,10 @@ type Store struct {
 	pool       pool
 	limit      atomic.Int64 // bytes; changed under pool.mu
 
-	// ver numbers every change (see I4). Every store writes it, so it has a
-	// cache line to itself.
-	_   [64]byte
-	ver atomic.Uint64
-	_   [64]byte
+	// ver numbers every change (see I4). It and flushVer are in own, or in
+	// memory that outlives the process.
+	ver *atomic.Uint64
+	own numbers
 
 	journal  Journal // nil: nobody is told of changes
 	changed  changes
@@ -55,6 +56,7 @@ type Store struct {
 	pendings   sync.Pool
 	// pendingChunks counts chunks held by Pendings.
 	pendingChunks atomic.Int64
+	pinned        atomic.Int64 // Pins that are held
 
 	sizes sizeCounts // of no use unless Config.TrackSizes
 
@@ -63,6 +65,15 @@ type Store struct {
 		list []*Worker
 	}
 	upkeep
+}
+
+// numbers are the counters that must never go back. Every store writes ver, so
+// it has a cache line to itself.
+type numbers struct {
+	flushVer atomic.Uint64
+	_        [64]byte
+	ver      atomic.Uint64
+	_        [64]byte
 }
 
 // class is a size of chunks with the items in them. A chained item counts in
@@ -129,6 +140,8 @@ func New(c Config) (*Store, error) {
 	}
 	s.knobs.set(&cfg)
 	s.limit.Store(cfg.LimitBytes)
+	s.now.Store(cfg.Now)
+	s.ver, s.flushVer = &s.own.ver, &s.own.flushVer
 	s.ver.Store(1) // the first item gets 2, as in memcached
 	stripes := stripesMax
 	for stripes > 16 && int64(stripes)<<16 > cfg.LimitBytes {
@@ -139,10 +152,13 @@ func New(c Config) (*Store, error) {
 	if err := s.reserveArena(); err != nil {
 		return nil, err
 	}
-	if err := s.newIndex(s.arena.size, cfg.HashPower, cfg.HugePages || cfg.LimitBytes >= 64<<20); err != nil {
-		return nil, errors.Join(err, s.arena.close())
-	}
 	s.newClasses()
+	if err := s.openMemory(); err != nil {
+		return nil, err
+	}
+	if err := s.newIndex(s.arena.size, cfg.HashPower, cfg.HugePages || cfg.LimitBytes >= 64<<20); err != nil {
+		return nil, errors.Join(err, s.arena.forget())
+	}
 	if cfg.TrackSizes {
 		s.sizes = newSizeCounts(cfg.ItemSizeMax)
 	}
@@ -150,6 +166,7 @@ func New(c Config) (*Store, error) {
 	if err := s.startUpkeep(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	s.takeOver()
 	return s, nil
 }
 
@@ -158,11 +175,13 @@ func New(c Config) (*Store, error) {
 func (s *Store) reserveArena() error {
 	pageBytes := uint64(s.cfg.PageBytes)
 	limit := (uint64(s.cfg.LimitBytes) + pageBytes - 1) / pageBytes * pageBytes
-	s.shift = chunkAlignShift
-	for limit+pageBytes > 1<<32<<s.shift {
-		s.shift++
-	}
+	s.shift = refShift(limit + pageBytes)
 	s.pageShift = uint8(bits.TrailingZeros64(pageBytes)) - s.shift
+	if mem := s.cfg.Memory; mem != nil {
+		s.arena = lend(mem)
+		s.pages = make([]page, uint64(len(mem))/pageBytes)
+		return nil
+	}
 	size := uint64(1) << 32 << s.shift
 	if reserveRatio > 0 {
 		size = min(size, limit*max(reserveRatio, 1)+pageBytes)
@@ -182,6 +201,15 @@ func (s *Store) reserveArena() error {
 
 const chunkAlignShift = 3
 
+// refShift returns by how much a ref must be shifted to reach so many bytes.
+func refShift(bytes uint64) uint8 {
+	shift := uint8(chunkAlignShift)
+	for bytes > 1<<32<<shift {
+		shift++
+	}
+	return shift
+}
+
 func (s *Store) newClasses() {
 	s.table = newClassTable(&s.cfg, 1<<s.shift)
 	s.classes = make([]class, s.table.n+1)
@@ -198,7 +226,7 @@ func (s *Store) newClasses() {
 
 // Close gives the memory back. Nothing may use the store afterwards.
 func (s *Store) Close() error {
-	return errors.Join(s.arena.close(), s.index.mem.close())
+	return errors.Join(s.arena.forget(), s.index.mem.forget())
 }
 
 // Now returns the store's clock, in seconds.

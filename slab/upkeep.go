@@ -37,7 +37,7 @@ type upkeep struct {
 // startUpkeep makes the background work ready; New calls it last.
 func (s *Store) startUpkeep() error {
 	s.moverStale.Store(true)
-	if s.cfg.Prealloc {
+	if s.cfg.Prealloc && !s.arena.lent {
 		pageBytes := uint64(s.cfg.PageBytes)
 		pages := uint64(s.cfg.LimitBytes) / pageBytes
 		clear(s.arena.bytes(pageBytes, pages*pageBytes)) // writing is what makes the system give it
@@ -48,13 +48,21 @@ func (s *Store) startUpkeep() error {
 // Tick sets the store's clock, in seconds. A time before the present one is
 // ignored: the clock never goes back. A delayed flush happens here.
 func (s *Store) Tick(now uint32) {
+	s.raiseNow(now)
+	if s.super != nil {
+		s.super.now.Store(s.now.Load())
+	}
+	s.flushDue(s.now.Load())
+}
+
+// raiseNow sets the clock unless that would put it back.
+func (s *Store) raiseNow(now uint32) {
 	for {
 		old := s.now.Load()
 		if now <= old || s.now.CompareAndSwap(old, now) {
-			break
+			return
 		}
 	}
-	s.flushDue(s.now.Load())
 }
 
 // Bounds of one Maintain step.
@@ -87,6 +95,9 @@ func (s *Store) Maintain() (again time.Duration) {
 	}
 	if everySecond && s.cfg.SlabReassign {
 		s.automove()
+	}
+	if everySecond && s.super != nil {
+		s.super.items.Store(s.countItems())
 	}
 	again = min(again, s.moveStep(), s.crawlStep(now))
 	u.slept = again

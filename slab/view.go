@@ -86,6 +86,7 @@ func (i Item) Pinnable() bool { return i.h.loadState()&factLarge != 0 }
 func (i Item) Pin(spans [][]byte) ([][]byte, Pin) {
 	l := i.h.large()
 	atomic.AddUint32(&l.pins, 1)
+	i.s.pinned.Add(1)
 	if l.first == 0 {
 		spans = append(spans, i.h.inline(int(l.total)))
 	}
@@ -109,6 +110,7 @@ func (p Pin) Unpin() {
 	if p.s == nil {
 		return
 	}
+	p.s.pinned.Add(-1)
 	h := p.s.header(p.ref)
 	if atomic.AddUint32(&h.large().pins, ^uint32(0)) == pinRetired {
 		p.s.freeItem(h, p.ref, h.loadState())
