@@ -160,7 +160,11 @@ func newWitness(t *testing.T) (*Store, *Worker, *witness) {
 func TestPublishOrder(t *testing.T) {
 	s, w, x := newWitness(t)
 	rnd := rand.New(rand.NewPCG(1, 2))
-	for i := range 3000 {
+	times := 3000
+	if testing.Short() {
+		times = 600
+	}
+	for i := range times {
 		key := fmt.Sprint("key", rnd.IntN(40))
 		n := rnd.IntN(300)
 		if rnd.IntN(10) == 0 {

@@ -108,7 +108,11 @@ func change(w *Worker, rng *rand.Rand) {
 // What a journal is told is enough to make the same store again, after any
 // number of changes, and telling it a second time changes nothing.
 func TestJournalMakesTheStoreAgain(t *testing.T) {
-	for seed := range uint64(20) {
+	seeds := uint64(20)
+	if testing.Short() {
+		seeds = 4
+	}
+	for seed := range seeds {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		s, w := newStore(t, nil)
 		var r recorder

@@ -91,7 +91,11 @@ func play(s *Store, w *Worker, rng *rand.Rand, n int) {
 
 // A store finds everything in memory that another one left there without a word.
 func TestMemoryOutlivesTheStore(t *testing.T) {
-	for seed := range uint64(10) {
+	seeds := uint64(10)
+	if testing.Short() {
+		seeds = 2
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 3))
 			conf := memoryConfig(func(c *Config) { c.NoEvict = seed%2 == 0 })
@@ -261,7 +265,11 @@ func TestDamagedMemory(t *testing.T) {
 	s, w := openOn(t, conf, newMemory(t, conf))
 	play(s, w, rand.New(rand.NewPCG(5, 5)), 3000)
 	rng := rand.New(rand.NewPCG(6, 6))
-	for range 200 {
+	times := 200
+	if testing.Short() {
+		times = 10
+	}
+	for range times {
 		mem := cloneMemory(s.cfg.Memory)
 		for range 1 + rng.IntN(2000) {
 			at := superBytes + rng.IntN(len(mem)-superBytes)
