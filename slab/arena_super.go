@@ -44,7 +44,7 @@ type super struct {
 
 	_        [512 - 8*4 - 4*64 - 8]byte
 	state    atomic.Uint32
-	streak   atomic.Uint32 // starts in a row that did not find it sealed and have not done well since
+	streak   atomic.Uint32 // times in a row that New did not return
 	now      atomic.Uint32 // the store's clock
 	flushAt  atomic.Uint32 // when a delayed flush is due, 0 for none
 	items    atomic.Uint64 // about

@@ -33,7 +33,7 @@ type Found struct {
 	// when it was last told the time.
 	Items uint64
 	Now   uint32
-	// Failures is how many starts in a row did not get so far that Healthy was called.
+	// Failures is how many times in a row New did not return.
 	Failures int
 }
 
@@ -108,14 +108,6 @@ type Recovery struct {
 // Recovered tells what New found in Config.Memory.
 func (s *Store) Recovered() Recovery { return s.recovery }
 
-// Healthy says that the store has done well since its start: the next start
-// that fails is the first.
-func (s *Store) Healthy() {
-	if s.super != nil {
-		s.super.streak.Store(0)
-	}
-}
-
 // openMemory makes the memory that the store was given its own: what is written
 // once is written, or found to be this store's. New calls it when the classes
 // are known and the index is not.
@@ -168,7 +160,12 @@ func (s *Store) takeOver() {
 	p.state.Store(memoryRunning)
 	if sealed && s.unseal() {
 		s.recovery.Sealed = true
-		return
+	} else {
+		s.recover()
 	}
-	s.recover()
+	p.streak.Store(0)
 }
+
+// MemoryVersion returns the highest version that was given out by the store in
+// the memory, which Inspect has found to be one.
+func MemoryVersion(mem []byte) uint64 { return superOf(mem).ver.Load() & verMask }

@@ -53,7 +53,6 @@ func (s *Store) Seal() error {
 	p := s.super
 	p.sealPage, p.sealSize, p.sealSum = free[0], w.size, w.sum
 	p.items.Store(s.countItems())
-	p.streak.Store(0)
 	p.state.Store(memorySealed)
 	return nil
 }
