@@ -130,10 +130,13 @@ func setUnixMask(o *options, v string) error {
 	return nil
 }
 
+// growthFactorMax is the store's bound: one class from the least item to the largest.
+const growthFactorMax = 100
+
 func setGrowthFactor(o *options, v string) error {
 	f, err := strconv.ParseFloat(v, 64)
-	if err != nil || !(f > 1) || f > 1e6 {
-		return fail(exitFailure, "-f %s: the factor must be a number greater than 1", printable(v))
+	if err != nil || !(f > 1) || f > growthFactorMax {
+		return fail(exitFailure, "-f %s: the factor must be a number greater than 1 and at most %d", printable(v), growthFactorMax)
 	}
 	o.slab.GrowthFactor = f
 	return nil

@@ -175,6 +175,7 @@ func TestOptionsRefused(t *testing.T) {
 		{"-N 0", 1, "greater than 0"},
 		{"-N 9", 64, "number of threads"},
 		{"-f 1", 1, "greater than 1"},
+		{"-f 1000", 1, "at most 100"},
 		{"-f NaN", 1, "greater than 1"},
 		{"-m 0", 64, "half of the memory"},
 		{"-m 1", 64, "half of the memory"},

@@ -16,7 +16,7 @@ import (
 )
 
 // unixPathMax is the longest path of a Unix socket, in bytes: sun_path less its final zero.
-const unixPathMax = 103
+const unixPathMax = len(syscall.RawSockaddrUnix{}.Path) - 1
 
 // endpoint is one address to listen on. An empty host is all addresses; port 0
 // is any free one.

@@ -67,6 +67,7 @@ func newServeCommand(stdout, stderr io.Writer) *cobra.Command {
 		Use:                "serve [options]",
 		Short:              "Serve items from memory, with memcached's options",
 		DisableFlagParsing: true,
+		ValidArgsFunction:  completeServe,
 		RunE: func(_ *cobra.Command, args []string) error {
 			return serveCommand("holdfast", args, false, stdout, stderr)
 		},
