@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -131,6 +132,13 @@ func prepareProcess(o *options) error {
 		if _, _, err := lookupUser(o.user); err != nil {
 			return fail(exitNoUser, "-u %s: there is no such user", printable(o.user))
 		}
+	}
+	if o.daemon && o.server.AuthFile != "" {
+		path, err := filepath.Abs(o.server.AuthFile) // read again on HUP, from another directory
+		if err != nil {
+			return fail(exitOS, "-Y %s: %v", printable(o.server.AuthFile), err)
+		}
+		o.server.AuthFile = path
 	}
 	tuneRuntime(o.server.Threads, o.server.MaxConns)
 	signal.Ignore(syscall.SIGPIPE) // a log reader that goes away must not end the server
