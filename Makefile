@@ -26,9 +26,9 @@ setup: ## install what the tests need: a real memcached and real clients (into .
 	integration/setup.sh
 
 test: setup build ## all tests: unit, race, scripts, dialogues with real servers and clients
-	go test ./...
-	go test -tags heaparena ./slab ./server
-	go test -race -short ./protocol ./slab ./server
+	go test -timeout 30m ./...
+	go test -timeout 30m -tags heaparena ./slab ./server
+	go test -timeout 30m -race -short ./protocol ./slab ./server
 
 test-long: setup build ## the soak: half an hour of everything at once, then the fuzzers
 	HOLDFAST_LONG=30m go test -run Mixed -v -timeout 60m ./integration

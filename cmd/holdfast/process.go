@@ -47,6 +47,18 @@ func raiseFileLimit(maxConns, threads int) error {
 	return nil
 }
 
+// checkFree fails if limit bytes, to be taken at the start (-L), are more than
+// the system has: it would kill the server half-way rather than refuse. Where
+// the system does not tell, meminfo being empty, it is tried.
+func checkFree(limit int64, meminfo string) error {
+	_, rest, _ := strings.Cut(meminfo, "MemAvailable:")
+	var kb int64
+	if _, err := fmt.Sscan(rest, &kb); err != nil || limit>>10 <= kb {
+		return nil
+	}
+	return fail(exitOS, "-L: cannot get the memory: -m %d MB at the start is more than the %d MB that are free; lower -m or leave -L out", limit/mebi, kb>>10)
+}
+
 // raiseCoreLimit lets a crash leave a core file, as large as the system allows.
 func raiseCoreLimit() error {
 	lim := syscall.Rlimit{Cur: ^uint64(0), Max: ^uint64(0)}

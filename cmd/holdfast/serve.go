@@ -133,6 +133,12 @@ func prepareProcess(o *options) error {
 			return fail(exitNoUser, "-u %s: there is no such user", printable(o.user))
 		}
 	}
+	if o.slab.Prealloc {
+		meminfo, _ := os.ReadFile("/proc/meminfo") // Linux only
+		if err := checkFree(o.slab.LimitBytes, string(meminfo)); err != nil {
+			return err
+		}
+	}
 	if o.daemon && o.server.AuthFile != "" {
 		path, err := filepath.Abs(o.server.AuthFile) // read again on HUP, from another directory
 		if err != nil {
