@@ -37,7 +37,7 @@ var kindOf = map[string]Kind{
 }
 
 // stepSyntax splits a step into server, connection, word and text.
-var stepSyntax = regexp.MustCompile(`^(?:(holdfast|memcached) ?)?(?:@([0-9]) ?)?(>>|>|<<~|<<|<~|<\*|<\?|<|no reply|close|hang up|half close|poll|clock)(?: (.*))?$`)
+var stepSyntax = regexp.MustCompile(`^(?:(holdfast|memcached) ?)?(?:@([0-9]{1,2}) ?)?(>>|>|<<~|<<|<~|<\*|<\?|<|no reply|close|hang up|half close|poll|clock)(?: (.*))?$`)
 
 // Step is one line of a dialogue.
 type Step struct {
@@ -193,7 +193,7 @@ func parseStep(n int, line string) (Step, error) {
 	}
 	s := Step{Line: n, Only: m[1], Conn: 1, Kind: kindOf[m[3]], Text: m[4]}
 	if m[2] != "" {
-		s.Conn = int(m[2][0] - '0')
+		s.Conn, _ = strconv.Atoi(m[2]) // digits, by the syntax
 	}
 	if s.Kind == SendRaw || s.Kind == ExpectRaw {
 		raw, err := strconv.Unquote(`"` + strings.ReplaceAll(s.Text, `"`, `\"`) + `"`)

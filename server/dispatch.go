@@ -159,7 +159,11 @@ func (x *executor) fetchAll(s *Session, r *protocol.Request, keys []slab.Key) ui
 		if watched {
 			dead = deadLookupsOf(x.w)
 		}
-		hit := x.w.Get(keys[i], &x.getOp, x.visitValue) == slab.Hit
+		res := x.w.Get(keys[i], &x.getOp, x.visitValue)
+		if res == slab.NoMemory {
+			res = x.getAsItIs(keys[i], x.visitValue)
+		}
+		hit := res == slab.Hit
 		if hit {
 			hits++
 		} else if watched {
@@ -173,6 +177,20 @@ func (x *executor) fetchAll(s *Session, r *protocol.Request, keys []slab.Key) ui
 		s.Out.Buf = append(s.Out.Buf, protocol.ReplyEnd...)
 	}
 	return hits
+}
+
+// getAsItIs gets an item that getOp was to give an expiry, when there was no
+// memory for that. It is found all the same, and never expires: no value is
+// lost for want of its time.
+func (x *executor) getAsItIs(k slab.Key, visit func(*slab.View)) slab.Result {
+	if !x.getOp.Touch {
+		return slab.NoMemory
+	}
+	op := x.getOp
+	x.getOp.Touch, x.getOp.Exptime, x.getOp.Peek = false, 0, true // it has been counted
+	res := x.w.Get(k, &x.getOp, visit)
+	x.getOp = op
+	return res
 }
 
 // appendValue composes the reply to one key of a get while the item is held.

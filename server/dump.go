@@ -87,8 +87,11 @@ func (n *Node) crawl(word []byte) string {
 		return replyCrawlerError
 	}
 	classes, ok := parseClasses(word)
-	if !ok {
+	switch {
+	case !ok:
 		return replyCrawlerBadClass
+	case classes == 0:
+		return replyCrawlerNone
 	}
 	if n.admins.dumping.Load() {
 		return replyCrawlerBusy

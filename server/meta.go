@@ -30,7 +30,11 @@ func (x *executor) metaGet(s *Session, r *protocol.Request, k slab.Key) {
 	if x.node.watch.on() {
 		dead = deadLookupsOf(x.w)
 	}
-	if x.w.Get(k, &x.getOp, x.visitMeta) == slab.Hit {
+	res := x.w.Get(k, &x.getOp, x.visitMeta)
+	if res == slab.NoMemory {
+		res = x.getAsItIs(k, x.visitMeta)
+	}
+	if res == slab.Hit {
 		// A get that touches counts as a touch, but only if there is an item.
 		if m.Has('T') {
 			x.c.cmdTouch++
