@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// replyWait is how long a reply may take before the dialogue has failed.
-const replyWait = 10 * time.Second
+// replyWait is how long a reply, or a whole conversation with a server, may take
+// before it has failed. It is long because test machines are busy.
+const replyWait = time.Minute
 
 // Split writes b in pieces of its choice.
 type Split func(w io.Writer, b []byte) error

@@ -19,7 +19,7 @@ import (
 
 // startWait is how long a server may take to listen or to end. Nobody waits
 // that long unless the test is about to fail.
-const startWait = 20 * time.Second
+const startWait = time.Minute
 
 // Process is a server started for a test.
 type Process struct {

@@ -182,6 +182,7 @@ func TestShutdownAnswers(t *testing.T) {
 	transports(t, func(t *testing.T, name string) {
 		for range 5 {
 			s := startToy(t, name, nil)
+			s.drainFor = patience // however busy the machine is
 			var clients []*toyClient
 			for range 20 {
 				c := s.dial()

@@ -69,7 +69,7 @@ func runScripts(t *testing.T, dir, server string) {
 
 // patience is how long a server may take to start or end. Nobody waits that
 // long unless the test is about to fail.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // running is a server that a script has started.
 type running struct {
