@@ -74,12 +74,13 @@ type peer struct {
 }
 
 // prepare empties the cache and stops the clock.
-func (s *scene) prepare() error {
+func (s *scene) prepare() (err error) {
 	c, err := s.Server.Dial()
 	if err != nil {
 		return err
 	}
-	defer hangUp(c)
+	// The server has seen it go before the dialogue begins: some count.
+	defer func() { err = errors.Join(err, farewell(c)) }()
 	r := bufio.NewReader(c)
 	ask := func(line string) error {
 		if err := c.SetDeadline(time.Now().Add(replyWait)); err != nil {

@@ -186,8 +186,8 @@ func (p *Process) Stats(command string) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer hangUp(c)
-	return AskStats(c, command)
+	stats, err := AskStats(c, command)
+	return stats, errors.Join(err, farewell(c))
 }
 
 // AskStats sends a stats command on c, which must be at rest, and returns the
