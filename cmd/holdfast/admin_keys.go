@@ -191,8 +191,11 @@ func (a *admin) follow(c *client, out io.Writer) error {
 			continue
 		}
 		object := map[string]any{}
-		for _, word := range strings.Fields(line) {
-			name, value, _ := strings.Cut(word, "=")
+		key, fields := dumpFields(line) // a key is text, even one of digits
+		if strings.Contains(line, " key=") {
+			object["key"] = key
+		}
+		for name, value := range fields {
 			object[name] = jsonValue(value)
 		}
 		if err := printJSONLine(out, object); err != nil {
