@@ -2,13 +2,16 @@ package integration
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -206,4 +209,25 @@ func TestDebugClockIsOff(t *testing.T) {
 			say(t, c, r, command, "ERROR")
 		}
 	})
+}
+
+// TestSignalsToTheEnd goes on signalling a server that is ending: until its last
+// moment a further signal changes nothing about the exit code.
+func TestSignalsToTheEnd(t *testing.T) {
+	for range 20 {
+		p := startHoldfast(t, false)
+		for running := true; running; {
+			select {
+			case <-p.ended:
+				running = false
+			default:
+				if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+					t.Fatal(err)
+				}
+			}
+		}
+		if p.endErr != nil {
+			t.Fatal(p.endErr)
+		}
+	}
 }

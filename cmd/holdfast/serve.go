@@ -55,9 +55,10 @@ func serve(o *options, stderr io.Writer) error {
 	if err := prepareProcess(o); err != nil {
 		return err
 	}
-	signals := make(chan os.Signal, 8) // from here on a signal waits for its handler
+	// From here on a signal waits for its handler. They are never given back: one
+	// that comes while the process ends must not change its exit code.
+	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1, syscall.SIGHUP)
-	defer signal.Stop(signals)
 	log := newLogger(stderr)
 	o.server.DebugClock = os.Getenv("HOLDFAST_DEBUG_CLOCK") == "1"
 
