@@ -23,8 +23,8 @@ const (
 // gap is a stretch of a file that holds no valid block.
 type gap struct {
 	at, bytes int64
-	zero      bool // every byte is 0: room that was never written
-	err       error
+	zero      bool  // every byte is 0: room that was never written
+	err       error // of reading it, nil if it could be read
 }
 
 // block is a block as it was read. Its checksum is right.
@@ -63,6 +63,7 @@ type reader struct {
 	gapCount int
 	gapBytes int64 // without those that are zero
 	errors   int   // of reading
+	failure  error // the last of them, until a gap has it
 	spent    int64 // bytes looked at in vain
 	blocks   uint64
 }
@@ -110,26 +111,19 @@ func (r *reader) read(b *block) error {
 		ok, err := r.take(at, b)
 		switch {
 		case err != nil:
-			r.note(from, r.size, err)
+			r.note(from, r.size)
 			return err
 		case ok:
-			r.note(from, at, nil)
+			r.note(from, at)
 			b.gap = at - from
 			return nil
 		}
 		if at, err = r.find(at + 1); err != nil {
-			r.note(from, r.size, ignoreEOF(err))
+			r.note(from, r.size)
 			r.at = r.size
 			return err
 		}
 	}
-}
-
-func ignoreEOF(err error) error {
-	if errors.Is(err, io.EOF) {
-		return nil
-	}
-	return err
 }
 
 // take reads the block at an offset. It reports false if there is none.
@@ -215,6 +209,7 @@ func (r *reader) failed(err error) error {
 	if err == nil {
 		return nil
 	}
+	r.failure = err
 	if r.errors++; r.errors > readErrorsMax {
 		return fmt.Errorf("%s: cannot be read: %w", r.name, err)
 	}
@@ -222,12 +217,13 @@ func (r *reader) failed(err error) error {
 }
 
 // note keeps a gap, if there is one.
-func (r *reader) note(from, to int64, err error) {
+func (r *reader) note(from, to int64) {
 	if from >= to {
 		return
 	}
-	g := gap{at: from, bytes: to - from, err: err}
-	g.zero = r.isZero(from, to)
+	g := gap{at: from, bytes: to - from, err: r.failure}
+	g.zero = g.err == nil && r.isZero(from, to)
+	r.failure = nil
 	if !g.zero {
 		r.gapBytes += g.bytes
 	}
