@@ -47,6 +47,10 @@ func (s *Store) raiseFlush(ver uint64) {
 	s.crawlSoon.Store(true)
 }
 
+// Flushed returns the version up to which items are dead because they were
+// flushed, 0 if they never were.
+func (s *Store) Flushed() uint64 { return s.flushVer.Load() }
+
 // flushDue makes a pending flush happen if its time has come. Tick calls it.
 func (s *Store) flushDue(now uint32) {
 	f := &s.flush
