@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 
 	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
@@ -153,3 +154,21 @@ func eachEntry(payload []byte, count uint32, e *Entry, visit func(e *Entry) erro
 
 // magicBytes are a block's first four bytes.
 var magicBytes = binary.LittleEndian.AppendUint32(nil, blockMagic)
+
+// frameParts makes a block, not compressed, of parts that are written one after
+// the other. The first was begun by beginBlock.
+func (w *blockWriter) frameParts(h blockHeader, parts [][]byte) {
+	n := 0
+	for _, p := range parts {
+		n += len(p)
+	}
+	h.raw, h.stored = uint32(n-blockBytes), uint32(n-blockBytes)
+	h.codec, h.file, h.seq = CodecRaw, w.file, w.seq
+	w.seq++
+	h.put(parts[0])
+	sum := binary.LittleEndian.Uint32(parts[0][44:])
+	for _, p := range parts[1:] {
+		sum = crc32.Update(sum, castagnoli, p)
+	}
+	binary.LittleEndian.PutUint32(parts[0][44:], sum)
+}

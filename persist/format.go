@@ -85,6 +85,16 @@ const (
 	codecCount
 )
 
+var codecNames = [codecCount]string{"none", "s2", "zstd"}
+
+// String returns the name by which a codec is chosen.
+func (c Codec) String() string {
+	if c < codecCount {
+		return codecNames[c]
+	}
+	return fmt.Sprint("codec ", uint8(c))
+}
+
 // blockType says what a block holds.
 type blockType uint8
 

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package persist
+
+// standBack does nothing: only Linux has a priority by thread.
+func standBack() {}
