@@ -38,6 +38,7 @@ const (
 	walkEnd        = 1 << 32 // end of the range of reversed hashes
 	walkItemsLock  = 64      // items visited per lock hold, about
 	walkBucketLock = 64      // buckets looked at per lock hold
+	walkAhead      = 8       // buckets whose items are asked for before the first is visited
 	walkStripeStep = 64      // lock holds per call
 )
 
@@ -65,18 +66,42 @@ func (s *Store) Walk(c *Cursor, classes ClassSet, maxItems int, visit func(Item)
 }
 
 // walkStripe visits buckets of the cursor's stripe until it has seen so many
-// items, and returns how many it visited.
+// items, and returns how many it visited. The processor is asked for the
+// buckets, and then for the items, a few buckets at a time: they are all over
+// the memory, and a walk that waited for each would hold its locks four times as long.
 func (s *Store) walkStripe(c *Cursor, classes ClassSet, maxItems int, visit func(Item)) int {
 	st := &s.stripes[c.stripe]
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	var ahead [walkAhead]struct {
+		bucket uint32
+		end    uint64
+	}
 	visited := 0
-	for range walkBucketLock {
-		sub, level := st.tile(c.at)
-		visited += s.walkBucket(sub<<s.index.stripeBits|c.stripe, classes, visit)
-		c.at += walkEnd >> level
-		if c.at == walkEnd || visited >= maxItems {
-			break
+	for left := walkBucketLock; left > 0; left -= walkAhead {
+		at, n := c.at, 0
+		for n < min(len(ahead), (maxItems-visited)/bucketLoad+1) && at != walkEnd {
+			sub, level := st.tile(at)
+			at += walkEnd >> level
+			ahead[n].bucket, ahead[n].end = sub<<s.index.stripeBits|c.stripe, at
+			n++
+		}
+		for i := 0; lookAhead && i < n; i++ {
+			s.index.fetchBucket(ahead[i].bucket)
+		}
+		for i := 0; lookAhead && i < n; i++ {
+			for _, ref := range &s.index.bucket(ahead[i].bucket).refs {
+				if ref != 0 {
+					s.fetchItem(ref)
+				}
+			}
+		}
+		for i := range n {
+			visited += s.walkBucket(ahead[i].bucket, classes, visit)
+			c.at = ahead[i].end
+			if c.at == walkEnd || visited >= maxItems {
+				return visited
+			}
 		}
 	}
 	return visited
