@@ -15,8 +15,9 @@ const changesMax = 4 << 20
 
 // changes are the keys that clients have changed since BeginRestore.
 type changes struct {
-	on atomic.Bool
-	mu struct {
+	on  atomic.Bool
+	any atomic.Bool // of the hashes
+	mu  struct {
 		sync.Mutex
 		hashes map[uint64]struct{}
 	}
@@ -30,13 +31,17 @@ func (c *changes) note(hash uint64) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.mu.hashes) < changesMax {
+	if c.mu.hashes != nil && len(c.mu.hashes) < changesMax {
 		c.mu.hashes[hash] = struct{}{}
+		c.any.Store(true)
 	}
 }
 
 // has reports whether a key was changed, or may have been.
 func (c *changes) has(hash uint64) bool {
+	if !c.any.Load() {
+		return false
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	_, is := c.mu.hashes[hash]
@@ -53,6 +58,7 @@ func (s *Store) BeginRestore(ver uint64, items int) {
 	s.expect(items)
 	s.changed.mu.Lock()
 	s.changed.mu.hashes = map[uint64]struct{}{}
+	s.changed.any.Store(false)
 	s.changed.mu.Unlock()
 	s.changed.on.Store(true)
 }

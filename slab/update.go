@@ -63,7 +63,7 @@ func (s *Store) enterLocked(st *stripe, hash uint64, f *fresh, at place, old *he
 	step := 0.0
 	if old != nil {
 		s.inherit(f, old.loadWord(), inPlace)
-	} else if f.list == Hot {
+	} else if f.list == Hot && !f.quiet { // what is put back comes by nobody's wish
 		if step = s.recallLocked(st, hash); step != 0 {
 			f.list = Warm // it has come back: it is past probation
 		}
