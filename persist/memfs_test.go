@@ -47,7 +47,7 @@ type dataChange struct {
 func newMemFS(seed uint64) *memFS {
 	return &memFS{
 		rng:  rand.New(rand.NewPCG(seed, 77)),
-		dirs: map[string]bool{".": true, "/": true}, names: map[string]*memNode{}, synced: map[string]*memNode{},
+		dirs: map[string]bool{".": true, "/": true, "d": true}, names: map[string]*memNode{}, synced: map[string]*memNode{},
 	}
 }
 

@@ -59,6 +59,7 @@ type snapshotOptions struct {
 	rate     int64 // bytes of the file per second, 0 is no limit
 	clock    Clock
 	progress *snapshotProgress // may be nil
+	block    int               // what a block holds when it is closed, 0 is snapshotBlock
 }
 
 // snapshotName returns the name of a snapshot's file.
@@ -77,6 +78,9 @@ func writeSnapshot(ctx context.Context, fs FS, dir string, h Header, s *slab.Sto
 	h.Stamp.Now = s.Now()
 	if o.progress == nil {
 		o.progress = new(snapshotProgress)
+	}
+	if o.block == 0 {
+		o.block = snapshotBlock
 	}
 	w := &snapshotWriter{ctx: ctx, s: s, o: o, name: snapshotName(h.Seq)}
 	w.info.Name, w.info.Seq = w.name, h.Seq
@@ -219,7 +223,7 @@ func (w *snapshotWriter) walk(ctx context.Context) {
 	visit := w.visit
 	var c slab.Cursor
 	last := time.Now()
-	step := 16
+	step := 8
 	for done := false; !done && ctx.Err() == nil; {
 		before, items := len(w.buf.raw), int(w.buf.entries)
 		done = w.s.Walk(&c, slab.AllClasses, step, visit)
@@ -232,12 +236,12 @@ func (w *snapshotWriter) walk(ctx context.Context) {
 			pinned += w.larges[i].n
 		}
 		if n := int(w.buf.entries) - items + len(w.larges); n > 0 {
-			step = min(max(stepBytes*n/(copied+pinned), 1), stepItems)
+			step = min(max(min(stepBytes, w.o.block)*n/(copied+pinned), 1), stepItems)
 		}
 		if pinned > 0 {
 			w.copyLarges(ctx)
 		}
-		if len(w.buf.raw) >= snapshotBlock {
+		if len(w.buf.raw) >= w.o.block {
 			w.pass()
 		}
 		runtime.Gosched()
@@ -304,7 +308,7 @@ func (w *snapshotWriter) copyLarges(ctx context.Context) {
 					w.buf.raw = append(w.buf.raw, s...)
 				}
 			}
-			if len(w.buf.raw) >= snapshotBlock {
+			if len(w.buf.raw) >= w.o.block {
 				w.pass()
 			}
 		}

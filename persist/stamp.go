@@ -1,6 +1,9 @@
 package persist
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"time"
+)
 
 // Stamp ties the store's clock to the clocks of the world at one moment, so that
 // a later process can go on counting where an earlier one stopped.
@@ -49,4 +52,10 @@ func (t Stamp) Since(s Stamp) int64 {
 // never goes back.
 func (t Stamp) Continue(s Stamp) uint32 {
 	return uint32(min(int64(s.Now)+t.Since(s)/1e9, 1<<32-1))
+}
+
+// Time returns the time of the world at which the store's clock says sec, given
+// that it was at s what s says.
+func (s Stamp) Time(sec uint32) time.Time {
+	return time.Unix(0, s.WallNs).Add(time.Duration(int64(sec)-int64(s.Now)) * time.Second)
 }
