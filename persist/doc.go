@@ -1,2 +1,83 @@
 // Package persist keeps the items of a store beyond the life of its process.
+//
+//	                 store (package slab)
+//	Walk, 64 items a lock │        ▲ Restore, a Worker per core
+//	                      ▼        │
+//	snapshotWriter: entries    loader: entries
+//	                      │        ▲
+//	blockWriter: compress,│        │ unpacker: decompress
+//	checksum, pace        ▼        │
+//	snap-….hfs.tmp ──▶ snap-….hfs ─▶ reader: blocks, gaps
+//	       sync, rename, sync directory
+//
+// format.go and trailer.go draw the bytes of files. A file is a header of one
+// page and blocks; a block has a checksum and entries; an entry says something
+// about one key, and with which version. Of two entries of a key the one with the
+// higher version is the later, so entries may be read back in any order, twice,
+// and from several files.
+//
+// # Snapshots
+//
+// A snapshot is made while the store is in use: nothing is forked and nothing
+// stops. Each item in it is what it was at some instant between start and end,
+// its own instant; nothing is promised across keys. A client's delete or flush
+// during the walk may come too late for a snapshot; a flush is noted at the
+// end, a delete is in the journal, if there is one.
+//
+// # Invariants
+//
+//   - P1: a file that bears a snapshot's name is complete and durable. It has
+//     another name, with .tmp, until its contents are synced; its name is synced
+//     before the call that made it succeeds.
+//   - P2: what is read back was written: a checksum covers every byte of a block,
+//     its header included, and a block belongs to one file, by a random number.
+//     A block that was at another place before, or of a file that was there
+//     before, is none.
+//   - P3: no length from a file is believed before it is known that the file is
+//     long enough, and more than 4 MiB not before a checksum says so. What it
+//     costs to look for the next block after damage is bounded by 8 times the
+//     file's length.
+//   - P4: damage costs the blocks that it hits: the blocks before and after are
+//     read. It is counted: what a complete snapshot should hold is known from either
+//     of two blocks at its end.
+//   - P5: a version that was restored is never given out again: BeginRestore gets
+//     the highest version that any file names.
+//   - P6: while a stripe is locked, about 64 items or 32 KB are copied, whichever
+//     is less, and never less than one bucket of the index; a long value is
+//     pinned and copied afterwards.
+//   - P7: a snapshot takes memory for a few blocks, whatever the size of the store;
+//     a value above 4 MiB is written from where it lies.
+//   - P8: after an error of Sync the file is given up; Sync is not tried again.
+//
+// # When it is cut off
+//
+//	cut here                        found at the next start
+//	before the .tmp file is synced  the older snapshot; the .tmp file is removed
+//	after that, before the rename   the same
+//	after the rename                the older snapshot or the new one, whole:
+//	                                the name may not have reached the disk
+//	after the directory is synced   the new one
+//	while the older one is removed  the new one; perhaps the older one too
+//	disk full, or an error of it    the older one; the .tmp file is removed at once,
+//	                                or at the next start if the disk does not let us
+//	a page of the file is lost      the new one without the blocks of that page
+//	the header of the file is lost  the older one
+//
+// The tests cut the power before every operation of the file system, with none,
+// some and all of what was not synced on the disk, and have every operation fail.
+//
+// # Goroutines
+//
+//	writeSnapshot's caller   walks, and fills blocks; holds one stripe at a time
+//	one per snapshot         compresses, paces and writes, on a thread of low
+//	                         priority; holds no lock that others wait for
+//	restore's caller         reads blocks
+//	one per core             decompresses and puts items back
+//
+// All end with the call that started them.
+//
+// # Locks
+//
+// A journal is told of changes with the stripe of the key locked (slab.Journal);
+// nothing in this package calls the store while holding a lock that the journal takes.
 package persist

@@ -59,6 +59,7 @@ const (
 	entryMax = 1<<30 + 1<<20
 
 	keyLenMax = 250
+	verMax    = 1<<48 - 1
 )
 
 var fileMagic = [8]byte{'H', 'O', 'L', 'D', 'F', 'A', 'S', 'T'}
@@ -180,6 +181,9 @@ func parseHeader(p []byte) (Header, error) {
 	if major := le.Uint16(p[10:]); major != formatMajor || h.Kind != KindSnapshot && h.Kind != KindJournal {
 		return Header{}, fmt.Errorf("kind %d of version %d.%d: %w", h.Kind, major, h.Minor, ErrForeign)
 	}
+	if h.Ver > verMax {
+		return Header{}, fmt.Errorf("the header's version is %w", ErrDamaged)
+	}
 	return h, nil
 }
 
@@ -294,6 +298,7 @@ func parseEntry(p []byte, e *Entry) (n int, err error) {
 		e.Ver = c.u64()
 	case OpFlush:
 		e.Ver = c.u64()
+		c.bad = c.bad || e.Ver > verMax
 		return c.n, c.err()
 	default:
 		return 0, errEntry
@@ -303,6 +308,7 @@ func parseEntry(p []byte, e *Entry) (n int, err error) {
 	}
 	e.Key = c.bytes(klen)
 	e.Value = c.bytes(vlen)
+	c.bad = c.bad || e.Ver > verMax
 	return c.n, c.err()
 }
 

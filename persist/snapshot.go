@@ -388,7 +388,8 @@ func (w *snapshotWriter) write(p []byte) error {
 
 // finish writes what tells that the snapshot is complete.
 func (w *snapshotWriter) finish() error {
-	w.info.Ver, w.info.Flushed = w.s.Version(), w.s.Flushed()
+	w.info.Flushed = w.s.Flushed()
+	w.info.Ver = w.s.Version() // after what it bounds
 	w.info.End = w.o.clock.World()
 	w.info.End.Now = w.s.Now()
 	footer := appendTrailer(beginBlock(nil), &w.info, w.at)

@@ -50,6 +50,9 @@ func parseTrailer(p []byte) (i SnapshotInfo, footer int64, err error) {
 	}
 	i.End = parseStamp(p[40:])
 	i.FileBytes = le.Uint64(p[84:])
+	if i.Ver > verMax || i.Flushed > i.Ver {
+		return i, 0, fmt.Errorf("the trailer's versions are %w", ErrDamaged)
+	}
 	return i, int64(le.Uint64(p[76:])), nil
 }
 
