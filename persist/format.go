@@ -23,6 +23,7 @@ import (
 //	24  seq       u64  number of the file in its directory, ascending over both kinds
 //	32  ver       u64  highest version given out when the file was begun
 //	40  stamp     36 bytes, see Stamp
+//	76  prev      u64  journal: file of the segment before if it has an end block, else 0
 //	4092 crc      u32  of the bytes before
 //
 //	Block, 48 bytes and its payload
@@ -144,6 +145,7 @@ type Header struct {
 	Seq   uint64
 	Ver   uint64
 	Stamp Stamp
+	Prev  uint64
 }
 
 // append adds the header to dst, as a page.
@@ -161,6 +163,7 @@ func (h *Header) append(dst []byte) []byte {
 	le.PutUint64(p[24:], h.Seq)
 	le.PutUint64(p[32:], h.Ver)
 	h.Stamp.put(p[40:])
+	le.PutUint64(p[76:], h.Prev)
 	le.PutUint32(p[headerBytes-4:], crc32.Checksum(p[:headerBytes-4], castagnoli))
 	return dst
 }
@@ -177,6 +180,7 @@ func parseHeader(p []byte) (Header, error) {
 	h := Header{
 		Kind: Kind(le.Uint16(p[8:])), Minor: le.Uint16(p[12:]), Codec: Codec(p[14]),
 		File: le.Uint64(p[16:]), Seq: le.Uint64(p[24:]), Ver: le.Uint64(p[32:]), Stamp: parseStamp(p[40:]),
+		Prev: le.Uint64(p[76:]),
 	}
 	if major := le.Uint16(p[10:]); major != formatMajor || h.Kind != KindSnapshot && h.Kind != KindJournal {
 		return Header{}, fmt.Errorf("kind %d of version %d.%d: %w", h.Kind, major, h.Minor, ErrForeign)
