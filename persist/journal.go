@@ -127,8 +127,9 @@ type journalConfig struct {
 	// snapshot must be begun, that is, rotate, walk, publishedSnapshot. It
 	// returns at once, and is called again from time to time until that is done.
 	onGap func()
-	// bound is boundBytes, but for tests.
-	bound uint64
+	// bound and segment are boundBytes and segmentBytes, but for tests.
+	bound   uint64
+	segment int64
 }
 
 var errClosed = errors.New("the journal is closed")
@@ -137,6 +138,9 @@ var errClosed = errors.New("the journal is closed")
 func newJournal(c journalConfig) *journal {
 	if c.bound == 0 {
 		c.bound = boundBytes
+	}
+	if c.segment == 0 {
+		c.segment = segmentBytes
 	}
 	return &journal{
 		conf: c, epoch: time.Now(),

@@ -189,7 +189,7 @@ func (j *journal) begin(seq uint64) error {
 	g, err := createSegment(j.conf.fs, j.conf.dir, Header{
 		Kind: KindJournal, Codec: j.conf.codec, File: rand.Uint64(), Seq: seq,
 		Ver: j.conf.store.Version(), Stamp: stamp, Prev: f.prev,
-	})
+	}, j.conf.segment)
 	if err != nil {
 		return fmt.Errorf("new journal segment: %w", err)
 	}

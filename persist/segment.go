@@ -23,6 +23,7 @@ type segment struct {
 	f    File
 	name string
 	head Header
+	size int64 // that it should not exceed
 	w    *blockWriter
 	out  []byte // blocks that are still to be written
 	used int64  // bytes written
@@ -33,7 +34,7 @@ type segment struct {
 // createSegment makes a segment that h describes. It is there after a power cut
 // when it returns: nothing in a file that is not can be called synced. A failed
 // one is removed if that can be done.
-func createSegment(fs FS, dir string, h Header) (*segment, error) {
+func createSegment(fs FS, dir string, h Header, size int64) (*segment, error) {
 	w, err := newBlockWriter(&h)
 	if err != nil {
 		return nil, err
@@ -43,7 +44,7 @@ func createSegment(fs FS, dir string, h Header) (*segment, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &segment{fs: fs, f: f, name: name, head: h, w: w, out: make([]byte, 0, gatherBytes)}
+	g := &segment{fs: fs, f: f, name: name, head: h, size: size, w: w, out: make([]byte, 0, gatherBytes)}
 	if err = g.begin(); err == nil {
 		err = fs.SyncDir(dir)
 	}
@@ -57,7 +58,7 @@ func createSegment(fs FS, dir string, h Header) (*segment, error) {
 // begin writes the header. Without room for a whole segment it goes on: what
 // there is may do, and writing finds out.
 func (g *segment) begin() error {
-	if g.f.Reserve(segmentBytes) != nil {
+	if g.f.Reserve(g.size) != nil {
 		if err := g.f.Truncate(0); err != nil {
 			return err
 		}
@@ -72,7 +73,7 @@ func (g *segment) begin() error {
 // fits reports whether a batch still belongs into this segment.
 func (g *segment) fits(b *batch) bool {
 	at := g.used + int64(len(g.out))
-	return at == headerBytes || at+int64(len(b.buf))+blockBytes <= segmentBytes
+	return at == headerBytes || at+int64(len(b.buf))+blockBytes <= g.size
 }
 
 // add frames a batch. It is written by a later call, or by flush.
