@@ -127,9 +127,11 @@ type journalConfig struct {
 	// snapshot must be begun, that is, rotate, walk, publishedSnapshot. It
 	// returns at once, and is called again from time to time until that is done.
 	onGap func()
-	// bound and segment are boundBytes and segmentBytes, but for tests.
+	// bound, segment and stall are boundBytes, segmentBytes and stallAfter, but
+	// for tests.
 	bound   uint64
 	segment int64
+	stall   time.Duration
 }
 
 var errClosed = errors.New("the journal is closed")
@@ -141,6 +143,9 @@ func newJournal(c journalConfig) *journal {
 	}
 	if c.segment == 0 {
 		c.segment = segmentBytes
+	}
+	if c.stall == 0 {
+		c.stall = stallAfter
 	}
 	return &journal{
 		conf: c, epoch: time.Now(),

@@ -32,6 +32,9 @@ type flusher struct {
 	dirty   int64  // bytes written and not synced
 	pos     uint64 // before it everything is in held or let go
 	durable atomic.Uint64
+	// gone are the bytes and entries that were let go.
+	gone, goneEntries uint64
+	ended             uint64 // bytes of the segments before seg
 
 	frozen bool   // positions stand still until a snapshot makes up for a gap
 	resume uint64 // segment with which changes were taken again, 0 if not yet
@@ -169,6 +172,7 @@ func (j *journal) write() error {
 	if err := f.seg.flush(); err != nil {
 		return err
 	}
+	j.countWritten()
 	if f.syncAt == 0 && j.conf.policy == PolicyInterval {
 		f.syncAt = j.now() + int64(j.conf.interval)
 	}
@@ -209,14 +213,15 @@ func (j *journal) end() error {
 		if j.conf.policy == PolicyOS {
 			j.gap() // what may be lost is not in memory any more
 		}
-		return err
+		return fmt.Errorf("end of a journal segment: %w", err)
 	}
+	j.countWritten()
 	j.counts.syncs.Add(1)
 	j.counts.syncTimes.add(j.now() - began)
-	j.counts.fileBytes.Add(uint64(f.seg.used))
+	f.ended += uint64(f.seg.used)
 	f.prev, f.seg, f.dirty = f.seg.head.File, nil, 0
 	j.letGo()
-	f.durable.Store(j.counts.written.Load())
+	f.durable.Store(f.gone)
 	if j.conf.policy == PolicyOS {
 		j.counts.oldest.Store(0)
 	}
@@ -261,18 +266,31 @@ func (j *journal) sync() error {
 	}
 	f.dirty, f.syncAt = 0, 0
 	j.letGo()
-	f.durable.Store(j.counts.written.Load())
+	f.durable.Store(f.gone)
 	j.counts.oldest.Store(0)
 	j.released.Store(f.pos)
 	return nil
+}
+
+// countWritten counts what is in files. What has to be written again stays counted.
+func (j *journal) countWritten() {
+	f := &j.flush
+	bytes, entries := f.gone, f.goneEntries
+	for _, b := range f.held[:f.written] {
+		bytes += uint64(len(b.buf) - blockBytes)
+		entries += uint64(b.entries)
+	}
+	j.counts.written.Store(max(bytes, j.counts.written.Load()))
+	j.counts.writtenEntries.Store(max(entries, j.counts.writtenEntries.Load()))
+	j.counts.fileBytes.Store(f.ended + uint64(f.seg.used))
 }
 
 // letGo gives back the batches that are written (J3).
 func (j *journal) letGo() {
 	f := &j.flush
 	for _, b := range f.held[:f.written] {
-		j.counts.written.Add(uint64(len(b.buf) - blockBytes))
-		j.counts.writtenEntries.Add(uint64(b.entries))
+		f.gone += uint64(len(b.buf) - blockBytes)
+		f.goneEntries += uint64(b.entries)
 		if big := int64(cap(b.buf)); big > int64(j.conf.bound)/2 {
 			j.oversize.Store(0)
 		}
@@ -306,6 +324,7 @@ func (j *journal) failed(err error) {
 	f := &j.flush
 	j.counts.errors.Add(1)
 	if f.seg != nil {
+		f.ended += uint64(f.seg.used)
 		j.beginIO()
 		f.seg.abandon()
 		j.endIO()

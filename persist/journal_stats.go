@@ -47,13 +47,14 @@ type journalStats struct {
 // stats returns the figures.
 func (j *journal) stats() journalStats {
 	c := &j.counts
+	// What comes later in the life of a change is read first.
 	s := journalStats{
+		SyncedBytes: j.flush.durable.Load(),
 		State: j.state(), Waiters: j.waiters.count(),
 		WrittenBytes: c.written.Load(), WrittenEntries: c.writtenEntries.Load(), FileBytes: c.fileBytes.Load(),
 		Syncs: c.syncs.Load(), SyncMax: c.syncTimes.longest(), SyncP99: c.syncTimes.quantile(0.99), Errors: c.errors.Load(),
 		Gaps: c.gaps.Load(), Dropped: c.dropped.Load(), Timeouts: c.timeouts.Load(),
 		Segments: c.segments.Load(), Segment: c.segmentSeq.Load(),
-		SyncedBytes: j.flush.durable.Load(),
 	}
 	for at := range j.lanes {
 		l := &j.lanes[at]

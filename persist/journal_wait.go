@@ -156,7 +156,7 @@ func (j *journal) state() journalState {
 // operations that do not come back. It looks often only as long as somebody waits.
 func (j *journal) watchdog() {
 	defer j.done.Done()
-	idle := stallAfter / 20
+	idle := j.conf.stall / 20
 	period := min(max(j.conf.timeout/20, time.Millisecond), idle)
 	tick := time.NewTimer(idle)
 	defer tick.Stop()
@@ -183,7 +183,7 @@ const stallReason = "the disk does not answer"
 func (j *journal) checkStall() {
 	j.noteGap()
 	began := j.health.began.Load()
-	stalled := began != 0 && j.now()-began >= int64(stallAfter)
+	stalled := began != 0 && j.now()-began >= int64(j.conf.stall)
 	if stalled == j.health.stalled {
 		return
 	}
