@@ -77,12 +77,39 @@ func (k *journalled) rebase(rotate func(seq uint64) error) bool {
 // restored returns what a start would find in fs.
 func restored(t testing.TB, fs FS, dir string) (*slab.Store, Replayed) {
 	t.Helper()
-	s, _ := newStore(t, smallStore)
-	s.BeginRestore(1<<40, 0)
+	s, n := startAgain(t, fs, dir)
+	t.Cleanup(func() { closeStore(t, s) })
+	return s, n
+}
+
+func closeStore(t testing.TB, s *slab.Store) {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// startAgain is restored, but the caller closes the store.
+func startAgain(t testing.TB, fs FS, dir string) (*slab.Store, Replayed) {
+	t.Helper()
+	c := slab.DefaultConfig()
+	smallStore(&c)
+	s, err := slab.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Tick(1000)
 	names, err := fs.List(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
+	ver := uint64(0)
+	for _, name := range names {
+		if h, err := readHeader(fs, filepath.Join(dir, name)); err == nil {
+			ver = max(ver, h.Ver)
+		}
+	}
+	s.BeginRestore(ver+1<<32, 0)
 	var o replayOptions
 	for i := len(names) - 1; i >= 0; i-- {
 		if filepath.Ext(names[i]) != ".hfs" {

@@ -28,12 +28,15 @@ import (
 // later in the journal would be gone by then: the store's clock must not be
 // beyond that of the oldest file that is read. It is set when all is read.
 //
-// A torn end is what a crash leaves: no valid block follows, and nobody was
-// promised what is missing. It need not be cut off, since a new segment is begun
-// at every start; for the same reason it may be found in any segment. Blocks that
-// are missing before others, a segment that is missing, or the end of one that
-// its successor says was complete (Header.Prev), are damage: changes are lost
-// that somebody was promised. What they changed is not known, so all that was
+// What a crash leaves of the changes that were not synced may have holes: the
+// system writes pages in any order. So the first block that is missing where
+// nobody was promised anything ends a segment, and what is there is a state that
+// was. It need not be cut off, since a new segment is begun at every start; for
+// the same reason it may be found in any segment. What was promised is said by
+// blocks, and by the header of the next segment (Prev) of all of this one.
+//
+// A block that is missing below that, or a whole segment, is damage: changes are
+// lost that somebody relies on. What they changed is not known, so all that was
 // put back before is distrusted, in the lane of the block or, if that cannot be
 // told for certain, in all: such items are removed at the end.
 
@@ -47,8 +50,8 @@ type Replayed struct {
 	Removed    uint64 // entries that remove a key
 	Flushes    uint64
 	Torn       int       // segments that end as after a crash
-	TornBytes  int64     // that were written there and are no block
-	Gaps       int       // places where changes are missing
+	TornBytes  int64     // that were written there and are not used
+	Gaps       int       // places where changes are missing that were promised
 	Distrusted uint64    // items that were removed for that
 	Ver        uint64    // highest version seen
 	Now        uint32    // the store's clock at the last block
@@ -86,6 +89,26 @@ func listSegments(fs FS, dir string, after uint64) ([]uint64, error) {
 		}
 	}
 	return seqs, nil
+}
+
+// readHeader reads the header of a file, and nothing else.
+func readHeader(fs FS, name string) (Header, error) {
+	f, err := fs.Open(name)
+	if err != nil {
+		return Header{}, err
+	}
+	page := make([]byte, headerBytes)
+	n, err := f.ReadAt(page, 0)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		return Header{}, err
+	}
+	return parseHeader(page[:n])
 }
 
 // openSegment opens a segment. If only its header is damaged its blocks can be
@@ -156,7 +179,8 @@ type replay struct {
 	told    time.Time
 
 	last  uint64 // file of the segment before, 0 if there is none
-	ended bool   // and it has an end block, and all before it
+	ended bool   // and it has an end block
+	prev  uint64 // what the next segment names as the one before it
 }
 
 // replayJournal puts what the journal in dir says into the store, whose
@@ -220,7 +244,13 @@ func (p *replay) segments(ctx context.Context, seqs []uint64) error {
 			_ = f.Close()
 		}
 	}
-	for _, seq := range seqs {
+	for i, seq := range seqs {
+		p.prev = 0
+		if i+1 < len(seqs) {
+			if h, err := readHeader(p.fs, filepath.Join(p.dir, segmentName(seqs[i+1]))); err == nil {
+				p.prev = h.Prev
+			}
+		}
 		if err := p.segment(ctx, seq); err != nil {
 			return err
 		}
@@ -302,6 +332,11 @@ func (p *replay) blocks(ctx context.Context, r *reader) error {
 		} else if err != nil {
 			return err
 		}
+		if b.seq > want && end >= p.promised(r) {
+			p.n.Torn++
+			p.n.TornBytes += r.size - end
+			return nil
+		}
 		if b.seq > want {
 			p.n.BadBlocks += b.seq - want
 			p.distrust(gapLanes(r, end, b, want), r.head.Ver)
@@ -318,6 +353,27 @@ func (p *replay) blocks(ctx context.Context, r *reader) error {
 			p.tell(r.at)
 		}
 	}
+}
+
+// promised returns how many bytes of a segment somebody relies on, as far as
+// that is known. It reads the rest of the file for that.
+func (p *replay) promised(r *reader) int64 {
+	if p.prev != 0 && p.prev == r.head.File {
+		return r.size
+	}
+	r, err := openSegment(p.fs, r.name, r.head.Seq)
+	if err != nil {
+		return 0
+	}
+	defer func() { _ = r.close() }()
+	promised := int64(0)
+	for b := new(block); r.read(b) == nil; {
+		promised = max(promised, int64(b.synced)*headerBytes)
+		if b.typ == blockEnd {
+			promised = b.at
+		}
+	}
+	return promised
 }
 
 // distrust tells the workers that changes are missing here, in these lanes. What

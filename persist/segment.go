@@ -127,9 +127,16 @@ func (g *segment) sync() error {
 }
 
 // close ends the segment: nothing follows, and the room that it did not need is
-// given back. All of it is durable afterwards.
+// given back. All of it is durable afterwards. The end block is written when all
+// before it is synced, which a reader takes it to say.
 func (g *segment) close(now uint32) error {
-	err := g.append(blockHeader{typ: blockEnd, now: now}, beginBlock(nil))
+	err := g.flush()
+	if err == nil && g.used > g.synced {
+		err = g.sync()
+	}
+	if err == nil {
+		err = g.append(blockHeader{typ: blockEnd, now: now}, beginBlock(nil))
+	}
 	if err == nil {
 		err = g.flush()
 	}
