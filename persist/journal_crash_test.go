@@ -23,6 +23,8 @@ type oracle struct {
 	rng  *rand.Rand
 	keys map[string]*history
 	n    int
+	// short says that no value is longer than a line.
+	short bool
 }
 
 func newOracle(k *journalled, seed uint64) *oracle {
@@ -47,7 +49,7 @@ func (o *oracle) step() {
 	switch r := o.rng.IntN(100); {
 	case r < 65:
 		value := fmt.Sprintf("%s is %d.", key, o.n)
-		for r < 5 && len(value) < 3000 {
+		for r < 5 && !o.short && len(value) < 3000 {
 			value += value
 		}
 		w.Set(w.Store().Key([]byte(key)), &slab.SetOp{}, []byte(value))
@@ -251,6 +253,7 @@ func (k *journalled) mend(o *oracle) {
 	if n := k.mem.openFiles(); n != 0 {
 		t.Errorf("%d files are open", n)
 	}
+	k.closeStore()
 }
 
 // A write that writes a part, at every length.

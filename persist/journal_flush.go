@@ -26,6 +26,7 @@ const (
 // flusher is what the goroutine of that name knows. Times are the journal's.
 type flusher struct {
 	seg     *segment
+	out     []byte // for segments, one after the other
 	prev    uint64 // file of the segment before, if it was ended well
 	held    []*batch
 	written int    // so many of held are in seg
@@ -186,6 +187,9 @@ func (j *journal) write() error {
 // begin begins a segment with that number.
 func (j *journal) begin(seq uint64) error {
 	f := &j.flush
+	if f.out == nil {
+		f.out = make([]byte, 0, gatherBytes)
+	}
 	stamp := j.conf.clock.World()
 	stamp.Now = j.conf.store.Now()
 	j.beginIO()
@@ -193,7 +197,7 @@ func (j *journal) begin(seq uint64) error {
 	g, err := createSegment(j.conf.fs, j.conf.dir, Header{
 		Kind: KindJournal, Codec: j.conf.codec, File: rand.Uint64(), Seq: seq,
 		Ver: j.conf.store.Version(), Stamp: stamp, Prev: f.prev,
-	}, j.conf.segment)
+	}, j.conf.segment, f.out)
 	if err != nil {
 		return fmt.Errorf("new journal segment: %w", err)
 	}
@@ -381,15 +385,18 @@ func (j *journal) askSnapshot() {
 func (j *journal) turn(seq uint64) error {
 	f := &j.flush
 	j.take()
-	err := j.write()
-	if err == nil && f.seg.head.Seq < seq {
-		err = j.end()
-	}
-	if err != nil {
-		j.failed(err) // a new segment is what was asked for anyway
+	if f.seg != nil {
+		err := j.write()
+		if err == nil && f.seg.head.Seq < seq {
+			err = j.end()
+		}
+		if err != nil {
+			j.failed(err) // a new segment is what was asked for anyway
+		}
 	}
 	if f.seg == nil {
-		if err = j.begin(seq); err == nil {
+		err := j.begin(seq)
+		if err == nil {
 			err = j.write()
 		}
 		if err != nil {

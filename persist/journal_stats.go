@@ -50,7 +50,7 @@ func (j *journal) stats() journalStats {
 	// What comes later in the life of a change is read first.
 	s := journalStats{
 		SyncedBytes: j.flush.durable.Load(),
-		State: j.state(), Waiters: j.waiters.count(),
+		State:       j.state(), Waiters: j.waiters.count(),
 		WrittenBytes: c.written.Load(), WrittenEntries: c.writtenEntries.Load(), FileBytes: c.fileBytes.Load(),
 		Syncs: c.syncs.Load(), SyncMax: c.syncTimes.longest(), SyncP99: c.syncTimes.quantile(0.99), Errors: c.errors.Load(),
 		Gaps: c.gaps.Load(), Dropped: c.dropped.Load(), Timeouts: c.timeouts.Load(),

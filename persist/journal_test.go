@@ -17,15 +17,16 @@ import (
 // journalled is a store with a journal on a file system in memory, and a keeper
 // that makes snapshots when it is asked to.
 type journalled struct {
-	t       testing.TB
-	mem     *memFS
-	fs      *errFS
-	s       *slab.Store
-	w       *slab.Worker
-	j       *journal
-	seq     atomic.Uint64
-	asked   atomic.Int32
-	states  chan journalState
+	t          testing.TB
+	mem        *memFS
+	fs         *errFS
+	s          *slab.Store
+	w          *slab.Worker
+	j          *journal
+	seq        atomic.Uint64
+	asked      atomic.Int32
+	states     chan journalState
+	closeStore func() // before the test ends, if there are many
 }
 
 // newJournalled makes one whose flusher does not run: round and turn are called
@@ -37,7 +38,16 @@ func newJournalled(t testing.TB, policy Policy, change func(*journalConfig)) *jo
 	if err := k.fs.MkdirAll("d"); err != nil {
 		t.Fatal(err)
 	}
-	k.s, k.w = newStore(t, smallStore)
+	c := slab.DefaultConfig()
+	smallStore(&c)
+	s, err := slab.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Tick(1000)
+	k.s, k.w = s, s.NewWorker()
+	k.closeStore = sync.OnceFunc(func() { closeStore(t, s) })
+	t.Cleanup(k.closeStore)
 	k.begin(policy, change)
 	return k
 }

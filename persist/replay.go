@@ -49,13 +49,13 @@ type Replayed struct {
 	Touched    uint64 // entries that change an exptime
 	Removed    uint64 // entries that remove a key
 	Flushes    uint64
-	Torn       int       // segments that end as after a crash
-	TornBytes  int64     // that were written there and are not used
-	Gaps       int       // places where changes are missing that were promised
-	Distrusted uint64    // items that were removed for that
-	Ver        uint64    // highest version seen
-	Now        uint32    // the store's clock at the last block
-	Seq        uint64    // number of the last segment
+	Torn       int               // segments that end as after a crash
+	TornBytes  int64             // that were written there and are not used
+	Gaps       int               // places where changes are missing that were promised
+	Distrusted uint64            // items that were removed for that
+	Ver        uint64            // highest version seen
+	Now        uint32            // the store's clock at the last block
+	Seq        uint64            // number of the last segment
 	lanes      [laneCount]uint64 // by lane: items of a lower version are distrusted
 }
 

@@ -31,10 +31,11 @@ type segment struct {
 	synced int64
 }
 
-// createSegment makes a segment that h describes. It is there after a power cut
+// createSegment makes a segment that h describes. out is where it gathers blocks,
+// of which it uses the capacity. The file is there after a power cut
 // when it returns: nothing in a file that is not can be called synced. A failed
 // one is removed if that can be done.
-func createSegment(fs FS, dir string, h Header, size int64) (*segment, error) {
+func createSegment(fs FS, dir string, h Header, size int64, out []byte) (*segment, error) {
 	w, err := newBlockWriter(&h)
 	if err != nil {
 		return nil, err
@@ -44,7 +45,7 @@ func createSegment(fs FS, dir string, h Header, size int64) (*segment, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &segment{fs: fs, f: f, name: name, head: h, size: size, w: w, out: make([]byte, 0, gatherBytes)}
+	g := &segment{fs: fs, f: f, name: name, head: h, size: size, w: w, out: out[:0]}
 	if err = g.begin(); err == nil {
 		err = fs.SyncDir(dir)
 	}
