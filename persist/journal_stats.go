@@ -68,7 +68,7 @@ func (j *journal) stats() journalStats {
 	if oldest == 0 && j.pending.Load() {
 		oldest = j.since.Load()
 	}
-	if oldest != 0 {
+	if oldest != 0 && s.UnsyncedBytes > 0 {
 		s.UnsyncedAge = time.Duration(max(j.now()-oldest, 0))
 	}
 	return s
