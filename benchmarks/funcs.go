@@ -183,19 +183,24 @@ func (s *Session) settledRSS() (int64, error) {
 	return last, nil
 }
 
+// expiryLive is how many items do not expire.
+const expiryLive = 10_000
+
+// leftAfterExpiry is how many items the server held when worstOfExpiry ended.
+func leftAfterExpiry(s *Session) (float64, error) { return float64(s.left), nil }
+
 // worstOfExpiry is the worst latency of gets and sets, in an open loop, around
 // the second in which 4 M items expire.
 func worstOfExpiry(s *Session) (float64, error) {
 	n := s.items(4_000_000)
-	const live = 10_000 // of the stage: they do not expire
 	began := time.Now()
-	if err := s.Fill(&sequence{next: live, valueBytes: 100}, n/10); err != nil {
+	if err := s.Fill(&sequence{next: expiryLive, valueBytes: 100}, n/10); err != nil {
 		return 0, err
 	}
 	allowed := 13*time.Since(began) + 3*time.Second
 	for range 3 {
 		end := time.Now().Add(allowed).Truncate(time.Second)
-		if err := s.Fill(&sequence{next: live, valueBytes: 100, ttl: int(end.Unix())}, n); err != nil {
+		if err := s.Fill(&sequence{next: expiryLive, valueBytes: 100, ttl: int(end.Unix())}, n); err != nil {
 			return 0, err
 		}
 		if time.Until(end) < time.Second {
@@ -204,7 +209,7 @@ func worstOfExpiry(s *Session) (float64, error) {
 		}
 		l := Load{
 			Conns: 10, Pipeline: 1, KeysPerGet: 1, SetPercent: 10,
-			Items: s.items(live), ValueBytes: 100, Rate: 5000,
+			Items: s.items(expiryLive), ValueBytes: 100, Rate: 5000,
 		}
 		// The quiet time before is left out, the clean-up after is in.
 		time.Sleep(time.Until(end) - time.Second)
@@ -212,7 +217,8 @@ func worstOfExpiry(s *Session) (float64, error) {
 		if err != nil {
 			return 0, err
 		}
-		return micros(time.Duration(out.Latency.Max())), nil
+		s.left, err = s.Target.Kind.Wire(false).Items(s.Addr)
+		return micros(time.Duration(out.Latency.Max())), err
 	}
 	return 0, errors.New("the items could not be stored before they expired")
 }

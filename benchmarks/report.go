@@ -107,7 +107,7 @@ func (m *Measure) figure(v float64) string {
 		return "–"
 	case m.Rule == Difference:
 		return fmt.Sprintf("%+.3f", v)
-	case m.Rule == Absolute && v >= 10:
+	case m.Rule == Absolute && (v >= 10 || math.Abs(v) < 0.1):
 		return format(v)
 	default:
 		return fmt.Sprintf("%.2f", v)

@@ -12,8 +12,9 @@ var (
 	full128    = &Stage{Name: "-m 128", Threads: 1, Memory: 128}
 	full128p   = &Stage{Name: "-m 128, production sizes", Threads: 1, Memory: 128}
 	full1024   = &Stage{Name: "-m 1024", Threads: 1, Memory: 1024}
+	bulkStage  = &Stage{Name: "100 clients, 1 MB each", Threads: 1, Memory: bulkMemory}
 	idleStage  = &Stage{Name: "idle connections", Threads: 1, Memory: 64, Prepare: fill(1000, 100)}
-	expiry     = &Stage{Name: "expiry", Threads: 1, Memory: 4096, Prepare: fill(10_000, 100)}
+	expiry     = &Stage{Name: "expiry", Threads: 1, Memory: 4096, Prepare: fill(expiryLive, 100)}
 )
 
 // The loads that several measures share.
@@ -53,10 +54,12 @@ func Measures(o Options) ([]Measure, error) {
 		{Family: "items", Name: "items at -m 128, 16 B keys, 32 B values", Unit: "items", Higher: true, Bar: 1.4, Aim: 1.6, Stage: full128, Func: itemsOfSmall},
 		{Family: "items", Name: "items at -m 128, production sizes", Unit: "items", Higher: true, Bar: 1.1, Aim: 1.2, Stage: full128p, Func: itemsOfProduction},
 		{Family: "memory", Name: "RSS at -m 1024, full", Unit: "MiB", Rule: Absolute, Bar: 1.05*1024 + 24, Stage: full1024, Func: residentWhenFull},
+		{Family: "memory", Name: "RSS at -m 64, 100 clients storing 1 MB each", Unit: "MiB", Rule: Absolute, Bar: 1.05*bulkMemory + 24, Stage: bulkStage, Func: residentUnderBulk},
 		{Family: "memory", Name: "idle connection, of 5,000", Unit: "B", Rule: Absolute, Bar: 1024, Aim: 300, Stage: idleStage, Func: idleConnections},
 
 		{Family: "latency", Name: "worst while 4 M items expire at once", Unit: "µs", Stage: expiry, Func: worstOfExpiry},
-	}, hits...), err
+		{Family: "expiry", Name: "items left 4 s after 4 M of them expired", Unit: "items", Rule: Absolute, Bar: expiryLive, Stage: expiry, Func: leftAfterExpiry},
+	}, append(shiftMeasures(), hits...)...), err
 }
 
 // fill prepares a stage with so many items of one value length.
