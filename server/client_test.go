@@ -76,14 +76,24 @@ func (c *client) hear(text []byte) {
 		}
 		c.s.begin(c.lane)
 		if c.s.wantsInput(c.last) {
-			n := copy(c.s.space(), text)
-			c.s.fed(n)
-			text = text[n:]
+			text = text[land(&c.s, text):]
 		}
 		c.last = c.s.run(false)
 		c.write()
 		c.s.end()
 	}
+}
+
+// land reads the head of text into s, as one system call would, and returns how
+// much that was.
+func land(s *Session, text []byte) int {
+	space := s.space()
+	n := copy(space, text)
+	if n == len(space) {
+		n += copy(s.tail(space), text[n:])
+	}
+	s.fed(n)
+	return n
 }
 
 // write takes the output of the session off.

@@ -236,9 +236,7 @@ func (c *toySession) turn(in []byte, others bool) []byte {
 	c.t.Helper()
 	c.begin(c.l)
 	if c.wantsInput(c.v) && len(in) > 0 {
-		n := copy(c.space(), in)
-		c.fed(n)
-		in = in[n:]
+		in = in[land(&c.Session, in):]
 	}
 	if c.v != verdictDrain || c.Out.Pending() == 0 {
 		c.v = c.run(others)

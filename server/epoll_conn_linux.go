@@ -111,13 +111,11 @@ func (l *epollLoop) settle(c *epollConn, events uint32) {
 	}
 }
 
-// read reads once, by recvfrom, which costs the kernel a little less than read.
-// It reports false if the connection is broken.
+// read reads once. It reports false if the connection is broken.
 func (l *epollLoop) read(c *epollConn, events uint32) bool {
 	s := &c.session
 	buf := s.space()
-	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(c.session.FD),
-		uintptr(unsafe.Pointer(unsafe.SliceData(buf))), uintptr(len(buf)), unix.MSG_DONTWAIT, 0, 0)
+	n, errno := l.readOnce(s.FD, buf, s.tail(buf))
 	switch {
 	case errno == unix.EAGAIN || errno == unix.EINTR:
 		c.dry = true
@@ -132,9 +130,25 @@ func (l *epollLoop) read(c *epollConn, events uint32) bool {
 		if now := l.srv.seconds.Load(); c.last.Load() != now {
 			c.last.Store(now)
 		}
-		s.fed(int(n))
+		s.fed(n)
 	}
 	return true
+}
+
+// readOnce reads into buf and, when that is full, into tail. recvfrom costs the
+// kernel a little less than read.
+func (l *epollLoop) readOnce(fd int, buf, tail []byte) (int, unix.Errno) {
+	if len(tail) == 0 {
+		n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
+			uintptr(unsafe.Pointer(unsafe.SliceData(buf))), uintptr(len(buf)), unix.MSG_DONTWAIT, 0, 0)
+		return int(n), errno
+	}
+	for i, b := range [...][]byte{buf, tail} {
+		l.iov[i].Base = unsafe.SliceData(b)
+		l.iov[i].SetLen(len(b))
+	}
+	n, _, errno := unix.RawSyscall(unix.SYS_READV, uintptr(fd), uintptr(unsafe.Pointer(&l.iov)), 2)
+	return int(n), errno
 }
 
 // write writes the output as far as the socket takes it. It reports false if

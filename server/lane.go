@@ -12,6 +12,9 @@ const (
 	// inputMax is the size of a lane's read buffer, and so the most input that
 	// waits for one connection.
 	inputMax = 64 << 10
+	// waryMax is how much is read at first when a long value may follow its
+	// request line: what is read with the line has to be copied into the item.
+	waryMax = 2 << 10
 	// inlineMax is the longest value that is waited for in the read buffer; a
 	// longer one that is not there yet goes straight into item memory.
 	inlineMax = 8 << 10

@@ -33,6 +33,7 @@ type Session struct {
 	input  []byte // in the lane's buffer, not used up yet; set during a turn
 	direct bool   // the last space was a Sink's
 	value  valueInput
+	wary   bool // the last request was a long value's: another may follow
 
 	producer Producer
 	started  bool // the producer has produced before
@@ -136,7 +137,20 @@ func (s *Session) space() []byte {
 	}
 	s.direct = false
 	s.load()
+	if s.wary && len(s.input) == 0 {
+		return s.lane.in[:waryMax]
+	}
 	return s.lane.in[len(s.input):]
+}
+
+// tail is where the read into space goes on, nil if nowhere: where the space
+// ends the value, what follows lands in the lane's buffer. Without it the line
+// end would take a read of its own.
+func (s *Session) tail(space []byte) []byte {
+	if s.direct && len(space) == s.value.left {
+		return s.lane.in
+	}
+	return nil
 }
 
 // span is memory of the sink's that is worth a read of its own, else nil.
@@ -163,11 +177,13 @@ func (s *Session) feed(data []byte) {
 	s.fed(copy(s.lane.in[len(s.input):], data))
 }
 
-// fed says that n bytes have been read into space.
+// fed says that n bytes have been read into space and tail.
 func (s *Session) fed(n int) {
 	if s.direct {
-		s.value.sink.Advance(n)
-		s.value.left -= n
+		into := min(n, s.value.left)
+		s.value.sink.Advance(into)
+		s.value.left -= into
+		s.input = s.lane.in[:n-into]
 		return
 	}
 	s.input = s.lane.in[:len(s.input)+n]

@@ -112,6 +112,7 @@ func (s *Session) step() (done int, ok bool) {
 	}
 	before := len(s.Out.Buf)
 	if len(b.Requests) > 0 {
+		s.wary = false
 		l.exec.Execute(s, b)
 	}
 	if last.Op == protocol.OpClose {
@@ -164,6 +165,7 @@ func (s *Session) takeValue() bool {
 	if v.ends < len(v.end) {
 		return false
 	}
+	s.wary = true
 	ok, sink := !v.dead && v.end == [2]byte{'\r', '\n'}, v.sink
 	*v = valueInput{}
 	sink.Finish(s, ok)
