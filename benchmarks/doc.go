@@ -33,7 +33,8 @@
 //     connection, and in an open loop no reply delays a request.
 //  3. Every reply is parsed, but for the inside of values that are too large to
 //     copy; a refused request ends the run, or leaves a gap if it is not
-//     Holdfast or the first rival that refuses.
+//     Holdfast or the first rival that refuses. Where more is stored than fits,
+//     a server may be out of memory for some of it.
 //  4. With one server thread the generator has cores of its own.
 //
 // Non-goals: absolute figures. They differ from machine to machine; the ratio

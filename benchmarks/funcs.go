@@ -122,7 +122,7 @@ func itemsOfProduction(s *Session) (float64, error) {
 
 // overfill stores n items and tells how many of them the server holds.
 func (s *Session) overfill(stream Stream, n int) (float64, error) {
-	if err := s.Fill(stream, s.items(n)); err != nil {
+	if err := s.Overfill(stream, s.items(n)); err != nil {
 		return 0, err
 	}
 	held, err := s.Target.Kind.Wire(false).Items(s.Addr)
@@ -131,7 +131,7 @@ func (s *Session) overfill(stream Stream, n int) (float64, error) {
 
 // residentWhenFull is the server's RSS in MiB after more than fits was stored.
 func residentWhenFull(s *Session) (float64, error) {
-	if err := s.Fill(newProduction(), s.items(5_000_000)); err != nil {
+	if err := s.Overfill(newProduction(), s.items(5_000_000)); err != nil {
 		return 0, err
 	}
 	rss, err := s.RSS()

@@ -40,6 +40,7 @@ type Stream interface {
 type Outcome struct {
 	Ops     int // every key of a multiget is one
 	Hits    int
+	Refused int // sets for which the server had no memory
 	Elapsed time.Duration
 	Latency *hdrhistogram.Histogram // of batches, in nanoseconds
 }
@@ -77,6 +78,7 @@ func Run(addr string, w Kind, l Load, d time.Duration) (Outcome, error) {
 		}
 		sum.Ops += r.Ops
 		sum.Hits += r.Hits
+		sum.Refused += r.Refused
 		sum.Elapsed = max(sum.Elapsed, r.Elapsed)
 		sum.Latency.Merge(r.Latency)
 	}
@@ -94,7 +96,7 @@ func runThread(addr string, w Wire, l Load, d time.Duration, seed uint64) (Outco
 	}
 	defer g.close()
 	err := g.loop(d)
-	return Outcome{Ops: g.ops, Hits: g.hits, Elapsed: time.Since(g.start), Latency: g.latency}, err
+	return Outcome{Ops: g.ops, Hits: g.hits, Refused: g.refused, Elapsed: time.Since(g.start), Latency: g.latency}, err
 }
 
 // streamValueMax is the longest value of a Stream, in bytes.
@@ -115,6 +117,7 @@ type generator struct {
 
 	sent      int // requests
 	ops, hits int
+	refused   int
 	waiting   int // batches under way
 }
 
@@ -246,6 +249,9 @@ func (g *generator) receive(c *conn) (done bool, err error) {
 func (g *generator) account(c *conn, p Part) bool {
 	if p.Hit {
 		g.hits++
+	}
+	if p.Full {
+		g.refused++
 	}
 	if !p.Last {
 		return false

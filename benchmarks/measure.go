@@ -70,9 +70,13 @@ type Session struct {
 	left int64
 }
 
-// Load runs l for the given time.
+// Load runs l for the given time. No request may be refused.
 func (s *Session) Load(l Load, d time.Duration) (Outcome, error) {
-	return Run(s.Addr, s.Target.Kind, l, d)
+	out, err := Run(s.Addr, s.Target.Kind, l, d)
+	if err == nil && out.Refused > 0 {
+		err = fmt.Errorf("the server had no memory for %d values", out.Refused)
+	}
+	return out, err
 }
 
 // Fill stores the first n of the stream, and notes the worst latency.
@@ -81,6 +85,23 @@ func (s *Session) Fill(stream Stream, n int) error {
 	if err != nil {
 		return fmt.Errorf("fill: %w", err)
 	}
+	return s.filled(out, n)
+}
+
+// Overfill is Fill with more than fits: a server that finds nothing to evict in
+// time may refuse some of it, as memcached does.
+func (s *Session) Overfill(stream Stream, n int) error {
+	out, err := Run(s.Addr, s.Target.Kind, Load{Conns: 8, Pipeline: 32, Stream: stream, Requests: n}, 0)
+	if err != nil {
+		return fmt.Errorf("overfill: %w", err)
+	}
+	if out.Refused > 0 {
+		s.bench.Log(fmt.Sprintf("  %s: %d of %d sets were refused", s.Target.Name, out.Refused, n))
+	}
+	return s.filled(out, n)
+}
+
+func (s *Session) filled(out Outcome, n int) error {
 	if out.Ops != n {
 		return fmt.Errorf("fill: %d of %d items were answered", out.Ops, n)
 	}

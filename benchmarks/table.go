@@ -47,8 +47,12 @@ func Measures(o Options) ([]Measure, error) {
 
 		{Family: "throughput", Name: "get 100 KB", Unit: "op/s", Higher: true, Bar: 1, Aim: 1.3, Stage: stage100K, Func: rate(large)},
 		{Family: "throughput", Name: "set 100 KB", Unit: "op/s", Higher: true, Bar: 1, Aim: 1.3, Stage: stage100K, Func: rate(onlySets(large))},
+		{Family: "cpu", Name: "get 100 KB, CPU", Unit: "µs/op", Stage: stage100K, Func: cpu(large)},
+		{Family: "cpu", Name: "set 100 KB, CPU", Unit: "µs/op", Stage: stage100K, Func: cpu(onlySets(large))},
 		{Family: "throughput", Name: "get 1 MB", Unit: "op/s", Higher: true, Bar: 1, Aim: 1.3, Stage: stage1M, Func: rate(huge)},
 		{Family: "throughput", Name: "set 1 MB", Unit: "op/s", Higher: true, Bar: 1, Aim: 1.3, Stage: stage1M, Func: rate(onlySets(huge))},
+		{Family: "cpu", Name: "get 1 MB, CPU", Unit: "µs/op", Stage: stage1M, Func: cpu(huge)},
+		{Family: "cpu", Name: "set 1 MB, CPU", Unit: "µs/op", Stage: stage1M, Func: cpu(onlySets(huge))},
 		{Family: "throughput", Name: "-t 2 on all cores, 10 % sets", Unit: "op/s", Higher: true, Bar: 1, Aim: 1.1, Stage: bothCores, Func: rate(twoThreads())},
 
 		{Family: "items", Name: "items at -m 128, 16 B keys, 32 B values", Unit: "items", Higher: true, Bar: 1.4, Aim: 1.6, Stage: full128, Func: itemsOfSmall},

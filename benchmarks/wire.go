@@ -30,7 +30,11 @@ type Part struct {
 	Need int  // with Len 0: bytes it takes, 0 if that is not known
 	Last bool // a reply ends with it
 	Hit  bool // it is a value
+	Full bool // the server says that it has no memory for a value
 }
+
+// noMemory begins what memcached answers when it finds nothing to evict at once.
+const noMemory = "SERVER_ERROR out of memory storing object"
 
 // textWire is memcached's classic protocol.
 type textWire struct {
@@ -52,6 +56,9 @@ func (w *textWire) Next(buf []byte) (Part, error) {
 	n, err := w.parser.Next(buf, &w.reply)
 	if err != nil {
 		return Part{}, err
+	}
+	if n > 0 && bytes.HasPrefix(w.reply.Line, []byte(noMemory)) {
+		return Part{Len: n, Last: true, Full: true}, nil
 	}
 	if n > 0 && (w.reply.IsError() || w.reply.Status == protocol.StatusOther) {
 		return Part{}, fmt.Errorf("the server answered %q", w.reply.Line)

@@ -64,12 +64,23 @@ func TestWires(t *testing.T) {
 
 func TestWiresTellRefusals(t *testing.T) {
 	for wire, reply := range map[Wire]string{
-		Memcached.Wire(false): "SERVER_ERROR out of memory storing object\r\n",
+		Memcached.Wire(false): "SERVER_ERROR object too large for cache\r\n",
 		Memcached.Wire(true):  "CLIENT_ERROR bad command line format\r\n",
 		Redis.Wire(false):     "-OOM command not allowed\r\n",
 	} {
 		if _, err := wire.Next([]byte(reply)); err == nil || !strings.Contains(err.Error(), strings.TrimSpace(reply)) {
 			t.Errorf("%q is taken for %v", reply, err)
+		}
+	}
+}
+
+// A server without memory for a value is told from one that does not understand.
+func TestWiresTellFullServers(t *testing.T) {
+	const reply = noMemory + "\r\n"
+	for _, meta := range []bool{false, true} {
+		p, err := Memcached.Wire(meta).Next([]byte(reply))
+		if err != nil || !p.Full || !p.Last || p.Hit || p.Len != len(reply) {
+			t.Errorf("meta %t: %+v, %v", meta, p, err)
 		}
 	}
 }
