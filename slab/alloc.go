@@ -1,6 +1,8 @@
 package slab
 
 // evictRounds is how often an allocation tries to make room before it gives up.
+// A victim in a page that is being emptied makes none and does not count: the
+// tail of a list may be a whole page of them.
 const evictRounds = 10
 
 // hold says which stripe the caller of an allocation has locked, if any, and
@@ -61,7 +63,7 @@ func (s *Store) allocSlow(c *class, held hold) uint32 {
 // allocOver takes items off the lists of from until the class has a chunk to
 // give. It returns 0 if that does not come about within a few rounds.
 func (s *Store) allocOver(c, from *class, held hold) uint32 {
-	for range evictRounds {
+	for round := 0; round < evictRounds; {
 		c.mu.Lock()
 		ref := s.takeChunkLocked(c)
 		if ref != 0 {
@@ -78,6 +80,9 @@ func (s *Store) allocOver(c, from *class, held hold) uint32 {
 			return 0
 		}
 		from.counts.directReclaims++
+		if pg := &s.pages[s.pageOf(v.ref)]; pg.class != from.id || pg.state != pageDraining {
+			round++
+		}
 		if c == from && v.free && s.reusableLocked(c, &v) {
 			c.mu.Unlock()
 			return v.ref

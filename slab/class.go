@@ -16,6 +16,12 @@ const (
 	// stepEven is the even step from which on classes grow faster than asked,
 	// so that the ids reach as far as ChunkMax.
 	stepEven = 1.25
+
+	// Where no other factor is asked for, classes of common sizes grow by
+	// fineStep up to fineMax bytes: rounding up to memcached's steps of 1.25
+	// costs a tenth of the memory.
+	fineStep = 1.1
+	fineMax  = 2 << 10
 )
 
 // classTable holds the chunk sizes: classes 1 to n, ascending. It is built
@@ -75,6 +81,9 @@ func (t *classTable) grow(c *Config, last int) {
 		t.add(fitted, c.PageBytes)
 		// The even step with which the ids left would just reach last.
 		step := c.GrowthFactor
+		if step == defaultFactor && fitted < fineMax {
+			step = fineStep
+		}
 		even := math.Pow(float64(last)/float64(fitted), 1/float64(classMax-t.n))
 		if even >= stepEven && even > step {
 			step = even

@@ -172,10 +172,11 @@ func TestPageFollowsLimit(t *testing.T) {
 	for _, tc := range []struct{ limitMB, chunkMax, page, chunk int }{
 		{2, 512 << 10, 64 << 10, 64 << 10},
 		{8, 512 << 10, 64 << 10, 64 << 10},
-		{32, 512 << 10, 256 << 10, 256 << 10},
-		{64, 512 << 10, 512 << 10, 512 << 10},
-		{64, 64 << 10, 512 << 10, 64 << 10},
-		{128, 512 << 10, 1 << 20, 512 << 10},
+		{32, 512 << 10, 128 << 10, 128 << 10},
+		{64, 512 << 10, 256 << 10, 256 << 10},
+		{64, 64 << 10, 256 << 10, 64 << 10},
+		{128, 512 << 10, 512 << 10, 512 << 10},
+		{256, 512 << 10, 1 << 20, 512 << 10},
 		{65536, 512 << 10, 1 << 20, 512 << 10},
 	} {
 		c := DefaultConfig()
@@ -192,7 +193,7 @@ func TestConfigResolves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.PageBytes != 1<<19 || c.ChunkMax != 4096 || c.Segmented {
+	if c.PageBytes != 1<<18 || c.ChunkMax != 4096 || c.Segmented {
 		t.Fatalf("%+v", c)
 	}
 }

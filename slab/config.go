@@ -11,7 +11,7 @@ const (
 	// pagesWanted is how many pages a store should have at least: several for
 	// each class, or the classes take them from each other all the time. Small
 	// limits therefore have small pages, of pageBytesLeast to pageBytesMost.
-	pagesWanted    = 128
+	pagesWanted    = 256
 	pageBytesLeast = 64 << 10
 	pageBytesMost  = 1 << 20
 
@@ -28,6 +28,7 @@ const (
 	windowUpper     = 1800
 	crawlerSleepMax = 1_000_000
 	factorUpper     = 100
+	defaultFactor   = 1.25
 )
 
 // The policies of Config.Eviction.
@@ -123,7 +124,7 @@ func DefaultConfig() Config {
 	return Config{
 		LimitBytes:         64 << 20,
 		ItemSizeMax:        1 << 20,
-		GrowthFactor:       1.25,
+		GrowthFactor:       defaultFactor,
 		MinItemSpace:       48,
 		HashPower:          16,
 		SlabReassign:       true,

@@ -107,6 +107,13 @@
 // the limit has no room for it, it drops the item of the full bucket that was
 // read longest ago, and asks Maintain for a page.
 //
+// Unless another factor is asked for, classes up to 2 KB grow by 1.1, not by
+// memcached's 1.25: rounding up took 11 % of the memory and takes 5. A limit
+// makes at least 256 pages, so that the classes of rare sizes, with a page each,
+// do not hold much of it. At -m 128 and sizes as in production that was 251 to
+// 275 thousand items. A stripe has 256 KB of the limit: every stripe's column is
+// as long as the fullest one's, and fewer stripes differ less.
+//
 // # Eviction
 //
 // By default what leaves first is chosen by a policy that learns (adaptive.go).

@@ -144,7 +144,7 @@ func New(c Config) (*Store, error) {
 	s.ver, s.flushVer = &s.own.ver, &s.own.flushVer
 	s.ver.Store(1) // the first item gets 2, as in memcached
 	stripes := stripesMax
-	for stripes > 16 && int64(stripes)<<16 > cfg.LimitBytes {
+	for stripes > 16 && int64(stripes)<<18 > cfg.LimitBytes {
 		stripes /= 2
 	}
 	s.stripes = make([]stripe, stripes)
