@@ -61,6 +61,8 @@ func (n *Node) maintain(quit <-chan struct{}, done chan<- struct{}) {
 		case <-work.C:
 			// A pause even when there is more to do: the loops come first.
 			work.Reset(max(n.store.Maintain(), maintainPauseMin))
+		case <-n.store.Urgent():
+			work.Reset(max(n.store.Maintain(), maintainPauseMin))
 		}
 	}
 }

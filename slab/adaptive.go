@@ -83,12 +83,16 @@ func (s *Store) recallLocked(st *stripe, hash uint64) (step float64) {
 	if !s.adaptive() {
 		return 0
 	}
-	return s.index.ghost(s.ghostHome(st, hash)).take(ghostPrint(hash))
+	if step = s.index.ghost(s.ghostHome(st, hash)).take(ghostPrint(hash)); step != 0 {
+		s.recalled()
+	}
+	return step
 }
 
-// adaptLocked makes the probation of the class grow by so many items, or
-// shrink. Caller holds the class.
+// adaptLocked counts a recall and makes the probation of the class grow by so
+// many items, or shrink. Caller holds the class.
 func (c *class) adaptLocked(step float64) {
+	c.recalls++
 	p := c.probation + step/float64(max(c.items(), adaptItems))
 	c.probation = max(probationLeast, min(p, probationMost))
 }

@@ -44,6 +44,9 @@ func (s *Store) allocSlow(c *class, held hold) uint32 {
 	if ref := s.allocFromPool(c); ref != 0 {
 		return ref
 	}
+	if held.st == nil {
+		s.helpMove(c)
+	}
 	if ref := s.allocOver(c, c, held); ref != 0 {
 		return ref
 	}

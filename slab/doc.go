@@ -23,7 +23,7 @@
 // # Locks
 //
 // In this order: stripe, class, index overflow, pool. A Worker's lock comes
-// before all. Nobody holds two classes. Nobody waits for a stripe while holding
+// before all, a page move's next: a store only tries it, and holds no stripe then. Nobody holds two classes. Nobody waits for a stripe while holding
 // a stripe or a class: evictions and page moves only try, and pass over what is
 // locked; Check alone locks every stripe, in ascending order. Methods whose
 // names end in Locked say which lock the caller holds.
@@ -131,6 +131,15 @@
 // memory. Config.Eviction can choose that one too, with all its knobs; with the
 // adaptive policy these are kept and shown, and nothing follows them. Flat
 // lists (SetSegmented) and the temp list are the same under both.
+//
+// Memory follows demand between classes (follow.go) as fast as requests show it:
+// by ghosts that come back, per page, against hits on the cold list, per page.
+// Ages decide only where ghosts say nothing. Maintain decides, when Urgent says
+// so; the stores that wait for a page empty it themselves, a bounded share
+// each, so that memory keeps pace with the traffic on a busy machine too. A
+// full store whose values grew from 100 B to 5 KB hit 0.13 of the time in the
+// second working set of traffic before, 0.79 now; an empty one 0.83, memcached
+// 0.39 (go run ./benchmarks -only shift).
 //
 // go run ./benchmarks policies compares the policies in a simulation of 8
 // made-up traces and 19 made after published statistics of production caches:

@@ -2,6 +2,7 @@ package slab
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,8 +19,10 @@ const (
 type moveWhy uint8
 
 const (
-	moveAsked moveWhy = iota // Reassign or the automover: may fail
-	moveLimit                // memory is over the limit: must happen
+	moveAsked  moveWhy = iota // Reassign or the automover: may fail
+	moveLimit                 // memory is over the limit: must happen
+	moveFollow                // memory follows demand: may fail
+	moveIdle                  // the same, from a class whose items nobody reads: they are not rescued
 )
 
 // moveJob is the one page move under way.
@@ -34,7 +37,16 @@ type moveJob struct {
 		passes int       // passes made that left busy chunks
 		failed [8]uint32 // pages that were given up lately
 		nfail  int
+		plan   movePlan
 	}
+	// wanting is the class that the plan is for, 0 if there is none.
+	wanting atomic.Uint32
+}
+
+// movePlan is pages that are to follow demand, one after the other.
+type movePlan struct {
+	src, dst, pages int
+	why             moveWhy
 }
 
 // ReassignResult is what Reassign made of a request.
@@ -61,13 +73,18 @@ func (s *Store) Reassign(src, dst int) ReassignResult {
 }
 
 func (s *Store) startMove(src, dst int, why moveWhy) ReassignResult {
+	s.move.mu.Lock()
+	defer s.move.mu.Unlock()
+	return s.startMoveLocked(src, dst, why)
+}
+
+// startMoveLocked is startMove for a caller that holds the move.
+func (s *Store) startMoveLocked(src, dst int, why moveWhy) ReassignResult {
 	pagesMin := uint32(moverPagesKept)
 	if why == moveLimit {
 		pagesMin = 1
 	}
 	m := &s.move
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	if m.mu.active {
 		return ReassignBusy
 	}
@@ -91,7 +108,7 @@ func (s *Store) startMove(src, dst int, why moveWhy) ReassignResult {
 	c.mu.Lock()
 	spare := c.npages >= pagesMin
 	c.mu.Unlock()
-	m.mu.d = drain{rescue: true, avoid: m.mu.failed[:]}
+	m.mu.d = drain{rescue: why != moveIdle, avoid: m.mu.failed[:]}
 	if !spare || !s.drainPage(c, &m.mu.d) {
 		m.mu.failed = [8]uint32{}
 		return ReassignNoSpare
@@ -119,11 +136,21 @@ func (s *Store) moveStep() (again time.Duration) {
 	m := &s.move
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.mu.active {
+	if !m.mu.active && m.mu.plan.pages == 0 {
 		return maintainIdle
 	}
+	return s.moveStepLocked(drainPace)
+}
+
+// moveStepLocked goes on with the move under way, or else with the plan, by so
+// many chunks. Caller holds the move.
+func (s *Store) moveStepLocked(pace int) (again time.Duration) {
+	m := &s.move
+	if !m.mu.active && !s.nextOfPlanLocked() {
+		return maintainBusy
+	}
 	d := &m.mu.d
-	switch s.drainStep(d, drainPace) {
+	switch s.drainStep(d, pace) {
 	case drainEmpty:
 		if m.mu.dst == 0 {
 			s.givePage(d.page)
@@ -155,6 +182,9 @@ func (s *Store) moveStep() (again time.Duration) {
 func (s *Store) endMoveLocked() {
 	m := &s.move
 	m.mu.active = false
+	if m.mu.plan.pages == 0 {
+		m.wanting.Store(0) // that was the last one
+	}
 	s.moves.lastBusy.Store(busyNone)
 	s.observe(Event{Kind: EventPageMove, Class: uint8(m.mu.src), Dst: uint8(m.mu.dst), Done: true})
 }
@@ -197,7 +227,11 @@ func (s *Store) automoveByAge(window int, ratio float64) {
 	s.pool.mu.Lock()
 	full := s.overLimitLocked()+s.indexHeadroomLocked()+int64(s.cfg.PageBytes) > 0
 	s.pool.mu.Unlock()
-	if choice := u.mover.decide(&now, full); choice.Src != 0 {
+	choice := u.mover.decide(&now, full)
+	if choice.Dst != 0 && u.decided+uint32(window) > s.now.Load() {
+		return // what demand has just shown goes before what age suggests
+	}
+	if choice.Src != 0 {
 		s.startMove(choice.Src, choice.Dst, moveAsked)
 	}
 }

@@ -95,6 +95,7 @@ type class struct {
 	// probation is the share of the class's bytes for items that have yet to
 	// prove their worth (see adaptive.go).
 	probation float64
+	recalls   uint64 // stores of keys that have a ghost (see follow.go)
 	_         [64]byte
 }
 

@@ -14,6 +14,8 @@ type upkeep struct {
 	move  moveJob
 	crawl crawlJob
 
+	recalls recallCount
+
 	// shrinkFrom is what was in use when the limit was lowered, or after the
 	// last page given up since, in bytes. Guarded by the pool.
 	shrinkFrom int64
@@ -31,12 +33,15 @@ type upkeep struct {
 		second  uint32        // of the last once-a-second work, 0 before the first
 		juggles [classMax + 1]juggleTimer
 		mover   *automover
+		follower
 	}
 }
 
 // startUpkeep makes the background work ready; New calls it last.
 func (s *Store) startUpkeep() error {
 	s.moverStale.Store(true)
+	s.recalls.urgent = make(chan struct{}, 1)
+	s.recalls.alarm.Store(followRecalls)
 	if s.cfg.Prealloc && !s.arena.lent {
 		pageBytes := uint64(s.cfg.PageBytes)
 		pages := uint64(s.cfg.LimitBytes) / pageBytes
@@ -99,7 +104,7 @@ func (s *Store) Maintain() (again time.Duration) {
 	if everySecond && s.super != nil {
 		s.super.items.Store(s.countItems())
 	}
-	again = min(again, s.moveStep(), s.crawlStep(now))
+	again = min(again, s.followDemand(), s.moveStep(), s.crawlStep(now))
 	u.slept = again
 	return again
 }
