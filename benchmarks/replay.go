@@ -62,7 +62,7 @@ func replayMemory(t *Trace) int {
 
 // replayBatch is how many requests are under way at once. A key that is asked
 // for twice in a batch can miss twice, on any server alike.
-const replayBatch = 32
+const replayBatch = 128
 
 // Replay sends a trace in order as a client would that looks aside: it stores
 // what it did not find. It returns the share of hits among the reads

@@ -50,7 +50,7 @@ func save(dir string, now time.Time, about []string, targets []Target, results [
 		families[r.Family] = append(families[r.Family], r)
 	}
 	for name, family := range families {
-		err = errors.Join(err, Plot(filepath.Join(dir, name+".svg"), name, targets, family))
+		err = errors.Join(err, Plot(filepath.Join(dir, strings.ReplaceAll(name, " ", "-")+".svg"), name, targets, family))
 	}
 	return err
 }

@@ -11,11 +11,12 @@ const (
 	shiftMemory = 32 // MiB
 	shiftSmall  = 100
 	shiftLarge  = 5 << 10
-	shiftAfter  = 8 // working sets of traffic after the shift
+	shiftAfter  = 2 // working sets of traffic after the shift
 )
 
-// shifted is the share of hits in each working set of traffic after a shift.
-type shifted []float64
+// shifted is the share of hits in each working set of traffic after a shift,
+// fresh the same for a server that was empty before.
+type shifted struct{ ratios, fresh []float64 }
 
 // shiftMeasures show how fast memory follows when values change their size, one
 // way and back: a cache that cannot move pages between its classes never recovers.
@@ -30,67 +31,70 @@ func shiftMeasures() []Measure {
 			all,
 			Measure{
 				Family: "shift", Name: name + ", first working set", Unit: "hit ratio", Higher: true, Rule: Difference,
-				Bar: -sameRatio, Stage: stage, Func: of(func(r shifted) float64 { return r[0] }),
+				Bar: -sameRatio, Stage: stage, Func: of(func(r shifted) float64 { return r.ratios[0] }),
 			},
 			Measure{
 				Family: "shift", Name: name + ", second working set", Unit: "hit ratio", Higher: true, Rule: Difference,
-				Bar: -sameRatio, Stage: stage, Func: of(func(r shifted) float64 { return r[1] }),
+				Bar: -sameRatio, Stage: stage, Func: of(func(r shifted) float64 { return r.ratios[1] }),
 			},
 			Measure{
-				Family: "shift", Name: name + ", second short of the best", Unit: "hit ratio", Rule: Absolute,
-				Bar: 0.02, Stage: stage, Func: of(shifted.shortOfBest),
+				Family: "shift", Name: name + ", second short of a fresh server's", Unit: "hit ratio", Rule: Absolute,
+				Bar: 0.02, Stage: stage, Func: of(func(r shifted) float64 { return r.fresh[1] - r.ratios[1] }),
 			},
 		)
 	}
 	return all
 }
 
-// shortOfBest is how much fewer hits than ever later there are once one working
-// set has passed. The best is a mean over a quarter of the run, not a lucky moment.
-func (r shifted) shortOfBest() float64 {
-	best := 0.0
-	for n := len(r) / 4; n <= len(r); n++ {
-		sum := 0.0
-		for _, v := range r[n-len(r)/4 : n] {
-			sum += v
-		}
-		best = max(best, sum/float64(len(r)/4))
+// shift asks for small values until the server is full and settled, then for
+// large ones, then for small ones again. What it has to be measured by once a
+// working set has passed is a server that never held anything else.
+func (s *Session) shift() error {
+	if _, err := s.workingSets(0, shiftSmall, shiftSettle); err != nil {
+		return err
 	}
-	return best - r[1]
+	for i, valueLen := range []int{shiftLarge, shiftSmall} {
+		ratios, err := s.workingSets(1+i, valueLen, shiftAfter)
+		if err != nil {
+			return err
+		}
+		empty, err := s.bench.session(&Stage{Threads: 1, Memory: shiftMemory}, s.Target)
+		if err != nil {
+			return err
+		}
+		fresh, err := empty.workingSets(1+i, valueLen, shiftAfter)
+		empty.Stop()
+		if err != nil {
+			return err
+		}
+		s.shifts = append(s.shifts, shifted{ratios, fresh})
+	}
+	return nil
 }
 
-// shift asks for small values until the server is full and settled, then for
-// large ones, then for small ones again.
-func (s *Session) shift() error {
+// workingSets sends so many working sets of traffic and returns the share of
+// hits in each.
+func (s *Session) workingSets(phase, valueLen, n int) (ratios []float64, err error) {
 	p, err := dial(s.Addr, 1)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer p.close()
 	r := replay{conn: p.conns[0], wire: s.Target.Kind.Wire(false), value: newValue(streamValueMax)}
-	for phase, valueLen := range []int{shiftSmall, shiftLarge, shiftSmall} {
-		t, keys := s.ofOneSize(phase, valueLen)
-		r.trace = t
-		var ratios shifted
-		for range shiftAfter {
-			reads, hits := 0, 0
-			for done := 0; done < keys; done += replayBatch {
-				n, h, err := r.batch()
-				if err != nil {
-					return fmt.Errorf("values of %d bytes: %w", valueLen, err)
-				}
-				reads, hits = reads+n, hits+h
+	t, keys := s.ofOneSize(phase, valueLen)
+	r.trace = t
+	for range n {
+		reads, hits := 0, 0
+		for done := 0; done < keys; done += replayBatch {
+			n, h, err := r.batch()
+			if err != nil {
+				return nil, fmt.Errorf("values of %d bytes: %w", valueLen, err)
 			}
-			ratios = append(ratios, float64(hits)/float64(reads))
-			if phase == 0 && len(ratios) == shiftSettle {
-				break
-			}
+			reads, hits = reads+n, hits+h
 		}
-		if phase > 0 {
-			s.shifts = append(s.shifts, ratios)
-		}
+		ratios = append(ratios, float64(hits)/float64(reads))
 	}
-	return nil
+	return ratios, nil
 }
 
 // shiftSettle is how many working sets the first values have to settle in.

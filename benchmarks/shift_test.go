@@ -1,25 +1,6 @@
 package main
 
-import (
-	"math"
-	"testing"
-)
-
-func TestShortOfBest(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		run  shifted
-		want float64
-	}{
-		{"back at once", shifted{0.2, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6}, 0},
-		{"slowly better", shifted{0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7}, 0.55},
-		{"a single good moment", shifted{0.5, 0.5, 0.5, 0.9, 0.5, 0.5, 0.5, 0.5}, 0.2},
-	} {
-		if got := c.run.shortOfBest(); math.Abs(got-c.want) > 1e-9 {
-			t.Errorf("%s: %v, want %v", c.name, got, c.want)
-		}
-	}
-}
+import "testing"
 
 // Phases must not share keys: what the one stored would be hits of the next.
 func TestPhasesHaveTheirOwnKeys(t *testing.T) {
