@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // What a trace must be for a server's hit ratio to tell something: large beside
@@ -31,8 +32,12 @@ func hitRatios(o Options) ([]Measure, error) {
 		if size < footprintMin || size > footprintMax {
 			continue
 		}
+		family := "hits"
+		if strings.HasPrefix(t.Name, "cluster") {
+			family = "clusters"
+		}
 		m := Measure{
-			Family: "hits", Name: t.Name, Unit: "hit ratio", Higher: true, Rule: Difference, Bar: -sameRatio,
+			Family: family, Name: t.Name, Unit: "hit ratio", Higher: true, Rule: Difference, Bar: -sameRatio,
 			Stage: &Stage{Name: "hit ratio, " + t.Name, Threads: 1, Memory: replayMemory(t), Rounds: 1},
 			Func: func(s *Session) (float64, error) {
 				fresh, err := allTraces(requests) // a trace goes on where it was left
