@@ -1,4 +1,6 @@
-// Package persist keeps the items of a store beyond the life of its process.
+// Package persist keeps the items of a store beyond the life of its process: in
+// memory that outlives it (the warm arena), in snapshots, in a journal of changes
+// (journal.go), in any combination.
 //
 //	                 store (package slab)
 //	Walk, 64 items a lock │        ▲ Restore, a Worker per core
@@ -48,6 +50,23 @@
 //   - P7: a snapshot takes memory for a few blocks, whatever the size of the store;
 //     a value above 4 MiB is written from where it lies.
 //   - P8: after an error of Sync the file is given up; Sync is not tried again.
+//
+// # The warm arena
+//
+// Item memory in a file of a memory file system (arena.go) needs no writing at
+// all: what the process has in memory when it ends is in the file.
+//
+//	FILE  page 0: what is where │ pages of items …         mapped, all of it reserved
+//	       └ Stamp of the start    └ found by state words, after a kill
+//	FILE.old, FILE.bad            being read; set aside
+//
+//   - A1: every page that the store may touch is reserved before: a file system
+//     without room is an error of the start, never a signal later.
+//   - A2: one process has the file, by a lock that the kernel lets go when it ends.
+//   - A3: it is believed only as long as the machine that wrote it is up, or if it
+//     was closed in order; and if nothing later is known from the data directory.
+//   - A4: what cannot be believed is kept under another name, if there is room,
+//     and the server starts.
 //
 // # When it is cut off
 //
