@@ -49,6 +49,7 @@ var opNames = [NumOps]string{
 	OpSlabs:         "slabs",
 	OpLRU:           "lru",
 	OpLRUCrawler:    "lru_crawler",
+	OpSnapshot:      "snapshot",
 	OpStats:         "stats",
 	OpWatch:         "watch",
 	OpDebugTime:     "debugtime",

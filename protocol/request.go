@@ -44,6 +44,7 @@ const (
 	OpSlabs
 	OpLRU
 	OpLRUCrawler
+	OpSnapshot
 	OpStats
 	OpWatch
 	OpDebugTime

@@ -62,6 +62,7 @@ var shapes = [NumOps]shape{
 	OpSlabs:         shapeTable,
 	OpLRU:           shapeTable,
 	OpLRUCrawler:    shapeTable,
+	OpSnapshot:      shapeTable,
 	OpDebugTime:     shapeTable,
 }
 
@@ -138,6 +139,8 @@ func tableVerb(name []byte) Op {
 		return OpLRU
 	case "lru_crawler":
 		return OpLRUCrawler
+	case "snapshot":
+		return OpSnapshot
 	case "debugtime":
 		return OpDebugTime
 	}
@@ -348,7 +351,7 @@ func words(op Op, l *line, at int, noReply bool, b *Batch) (n int, ok bool) {
 	r.Args = free[:count:count]
 	b.push()
 	switch op {
-	case OpFlushAll, OpShutdown, OpStats, OpWatch, OpLRUCrawler:
+	case OpFlushAll, OpShutdown, OpSnapshot, OpStats, OpWatch, OpLRUCrawler:
 		return l.n, false
 	}
 	return l.n, true

@@ -76,6 +76,8 @@ func (x *executor) admin(s *Session, r *protocol.Request) {
 		reply(s, r, x.node.lru(r.Args))
 	case protocol.OpLRUCrawler:
 		x.lruCrawler(s, r)
+	case protocol.OpSnapshot:
+		x.snapshot(s, r)
 	case protocol.OpStats:
 		x.stats(s, r)
 	case protocol.OpWatch:

@@ -12,19 +12,21 @@ const (
 	// exptimeRelativeMax is the longest exptime, in seconds, that counts from
 	// now; a larger one is a unix time.
 	exptimeRelativeMax = 60 * 60 * 24 * 30
-	// clockStart is the store time at the start of the process, in seconds. It
-	// is above storeExpired, so that an item can be born dead.
+	// clockStart is the least store time at the start of a process, in seconds.
+	// It is above storeExpired, so that an item can be born dead.
 	clockStart = 2
 	// storeExpired is a store time that has always passed.
 	storeExpired = 1
 )
 
 // clock tells the store's time: whole seconds since a little before the process
-// started. It is taken from the monotonic clock, so setting the wall clock
-// neither expires items nor keeps dead ones.
+// started, or, if the items have come from an earlier process, since a little
+// before the first of them did. It is taken from the monotonic clock, so setting
+// the wall clock neither expires items nor keeps dead ones.
 type clock struct {
-	// base is the unix time of store time 0, in seconds; it never changes.
-	base int64
+	// base is the unix time of store time 0, start the store time at which the
+	// clock began, both in seconds; they never change.
+	base, start int64
 
 	mu struct {
 		sync.Mutex
@@ -35,10 +37,11 @@ type clock struct {
 	}
 }
 
-// newClock returns a clock that starts now.
-func newClock() *clock {
+// newClock returns a clock that starts now, at store time start.
+func newClock(start uint32) *clock {
 	started := time.Now()
-	c := &clock{base: started.Unix() - clockStart}
+	c := &clock{start: max(int64(start), clockStart)}
+	c.base = started.Unix() - c.start
 	c.mu.elapsed = func() time.Duration { return time.Since(started) }
 	return c
 }
@@ -55,7 +58,7 @@ func (c *clock) now() uint32 {
 
 // advanceLocked moves last up to the present. The caller holds mu.
 func (c *clock) advanceLocked() {
-	t := clockStart + int64(c.mu.elapsed()/time.Second) + c.mu.shift
+	t := c.start + int64(c.mu.elapsed()/time.Second) + c.mu.shift
 	c.mu.last = max(c.mu.last, uint32(min(max(t, 0), math.MaxUint32)))
 }
 

@@ -8,13 +8,13 @@ import (
 
 // testClock is a clock whose passing of time is *elapsed.
 func testClock(elapsed *time.Duration) *clock {
-	c := newClock()
+	c := newClock(0)
 	c.mu.elapsed = func() time.Duration { return *elapsed }
 	return c
 }
 
 func TestClockStoreTime(t *testing.T) {
-	c := newClock()
+	c := newClock(0)
 	c.base = 1_700_000_000
 	const now = 1000
 	for _, tt := range []struct {
@@ -45,7 +45,7 @@ func TestClockStoreTime(t *testing.T) {
 }
 
 func TestClockStartsAboveExpired(t *testing.T) {
-	if now := newClock().now(); now <= storeExpired {
+	if now := newClock(0).now(); now <= storeExpired {
 		t.Fatalf("now = %d: an item born dead would live", now)
 	}
 }
@@ -80,7 +80,7 @@ func TestClockPauseAndShift(t *testing.T) {
 }
 
 func TestClockUnix(t *testing.T) {
-	c := newClock()
+	c := newClock(0)
 	wall := time.Now().Unix()
 	if got := c.unix(c.now()); got < wall-1 || got > wall+1 {
 		t.Fatalf("unix(now) = %d at %d", got, wall)

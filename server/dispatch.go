@@ -20,7 +20,11 @@ func (x *executor) Execute(s *Session, b *protocol.Batch) {
 		r := &b.Requests[i]
 		keys := x.keys[k:min(k+len(r.Keys), n)]
 		k += len(keys)
-		if !r.Streaming { // BeginValue's
+		switch {
+		case r.Streaming: // BeginValue's
+		case x.keeper != nil:
+			x.keptRequest(s, r, keys)
+		default:
 			x.request(s, r, keys)
 		}
 	}

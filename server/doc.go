@@ -33,10 +33,12 @@
 //	                     and epoll_conn_linux.go are one side of it,
 //	                     transport_goroutine.go and netconn.go the other
 //	session.go turn.go   the conversation
+//	hold.go              replies that wait until a change is safe
 //	output.go buffers.go replies that wait; buffers on loan
 //	lane.go              what a loop lends, and every bound of a connection
 //	executor.go host.go  the seams to the Handler
 //	node.go dispatch.go  the Handler of a store, and below it the commands
+//	keeper.go            the seam to what keeps the items beyond the process
 //
 // # Goroutines
 //
@@ -59,7 +61,9 @@
 // Nothing on a loop may: an Executor does not wait, sockets do not block, and
 // the store's locks are held for bounded steps. What takes time is a Producer,
 // which is called again later; meanwhile the requests behind it wait in order.
-// Wake is how other goroutines say that there is something to produce.
+// Wake is how other goroutines say that there is something to produce. A reply
+// that must not leave before a change is safe (Keeper) makes its session rest,
+// with its output, until the Keeper wakes it; the loop goes on with others.
 //
 // # Invariants
 //
@@ -81,7 +85,11 @@
 //	    its socket is closed: who sees it end finds it counted as gone.
 //	S8  A loop sleeps in epoll_wait unless a connection has a turn coming: nobody
 //	    is watched for what he is not asked for.
-//	S9  A descriptor is closed only by the loop that owns it, and only after the
+//	S9  Where a Keeper holds, nothing that follows a change in the stream of replies
+//	    is written before Synced, or before the time is over and the reply to the
+//	    change has been replaced by an error. A session is held by one NotifySynced at a
+//	    time and goes on only when that has woken it.
+//	S10 A descriptor is closed only by the loop that owns it, and only after the
 //	    events about it have been looked at.
 //
 // # Locks

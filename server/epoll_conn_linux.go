@@ -39,7 +39,14 @@ func (c *epollConn) wake() {
 // they answered. events are what the kernel has said of it.
 func (l *epollLoop) turn(c *epollConn, events uint32) {
 	s := &c.session
+	if c.verdict == verdictHold && !s.holdOver() {
+		l.stillHeld(c, events)
+		return
+	}
 	s.begin(l.lane)
+	if c.verdict == verdictHold {
+		c.verdict = s.letGo()
+	}
 	c.dry = false
 	ok := s.Out.Pending() == 0 || l.write(c)
 	if ok && !(c.stuck() && s.Out.Pending() > 0) {
@@ -48,7 +55,7 @@ func (l *epollLoop) turn(c *epollConn, events uint32) {
 		}
 		if ok {
 			c.verdict = s.run(l.others)
-			ok = l.write(c)
+			ok = c.verdict == verdictHold || l.write(c)
 		}
 	} else if events&pollDead != 0 {
 		ok = false
@@ -62,6 +69,25 @@ func (l *epollLoop) turn(c *epollConn, events uint32) {
 
 // stuck says that nothing can be done for c before its output is written.
 func (c *epollConn) stuck() bool { return c.verdict == verdictDrain || c.verdict == verdictClose }
+
+// stillHeld deals with events about a connection whose replies are held back.
+// It is not watched any more then, but for its death: most clients send nothing
+// before they have an answer, and those cost no system call.
+func (l *epollLoop) stillHeld(c *epollConn, events uint32) {
+	switch {
+	case events&pollDead != 0:
+		l.close(c, CloseError)
+	case events != 0 && c.interest != 0:
+		l.watch(c, 0)
+	}
+}
+
+// watch changes what the kernel watches c for.
+func (l *epollLoop) watch(c *epollConn, interest uint32) {
+	c.interest = interest
+	// It cannot fail: the descriptor is open and registered.
+	_ = unix.EpollCtl(l.epfd, unix.EPOLL_CTL_MOD, c.session.FD, &unix.EpollEvent{Events: interest, Fd: int32(c.session.FD)})
+}
 
 // settle decides what c waits for after its turn.
 func (l *epollLoop) settle(c *epollConn, events uint32) {
@@ -95,6 +121,9 @@ func (l *epollLoop) settle(c *epollConn, events uint32) {
 		if written {
 			l.enqueue(c)
 		}
+	case verdictHold:
+		s.note(c.verdict)
+		return
 	}
 	if !written {
 		want |= pollOut
@@ -105,9 +134,7 @@ func (l *epollLoop) settle(c *epollConn, events uint32) {
 		return
 	}
 	if want != c.interest {
-		c.interest = want
-		// It cannot fail: the descriptor is open and registered.
-		_ = unix.EpollCtl(l.epfd, unix.EPOLL_CTL_MOD, c.session.FD, &unix.EpollEvent{Events: want, Fd: int32(c.session.FD)})
+		l.watch(c, want)
 	}
 }
 

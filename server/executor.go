@@ -35,6 +35,15 @@ type Gatekeeper interface {
 	Greet(s *Session, in []byte) (n int)
 }
 
+// Promiser is what an Executor may also be, whose replies to changes must not
+// leave before the changes are safe.
+type Promiser interface {
+	// Promises returns the Keeper that tells when they are, nil if no reply has
+	// to wait; the answer does not change. Replies that do are told of by
+	// Session.Promise.
+	Promises() Keeper
+}
+
 // Sink takes the value of one streaming storage request, straight from the socket.
 type Sink interface {
 	// Span is memory for the next bytes of the value, at least one byte while

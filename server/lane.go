@@ -35,16 +35,19 @@ const (
 // lane is what the sessions of one loop share: they have it one after another,
 // each for its turn. Nothing in it belongs to a connection.
 type lane struct {
-	exec    Executor
-	gate    Gatekeeper // nil: nobody needs a password
-	batch   protocol.Batch
-	in      []byte       // where reads land
-	out     []byte       // replies of the turn, empty between turns
-	pins    []pinnedSpan // likewise
-	vec     [vecMax][]byte
-	buffers *bufferPool
-	conf    *laneConfig
-	n       laneCounters
+	exec   Executor
+	gate   Gatekeeper // nil: nobody needs a password
+	keeper Keeper     // nil: no reply waits for one
+	batch  protocol.Batch
+	in     []byte       // where reads land
+	out    []byte       // replies of the turn, empty between turns
+	pins   []pinnedSpan // likewise
+	vec    [vecMax][]byte
+	// promises are the replies of the turn that may have to wait for the keeper.
+	promises []promise
+	buffers  *bufferPool
+	conf     *laneConfig
+	n        laneCounters
 }
 
 // laneConfig is what all lanes of a server have in common.
@@ -68,6 +71,9 @@ func newLane(h Handler, buffers *bufferPool, conf *laneConfig) *lane {
 	}
 	if g, is := l.exec.(Gatekeeper); is && g.Gated() {
 		l.gate = g
+	}
+	if p, is := l.exec.(Promiser); is {
+		l.keeper = p.Promises()
 	}
 	return l
 }

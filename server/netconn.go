@@ -75,6 +75,11 @@ func (c *netConn) converse() CloseReason {
 		if v, ok = c.turn(); !ok {
 			return CloseError
 		}
+		if v == verdictHold {
+			if v, ok = c.awaitKeeper(); !ok {
+				return CloseError
+			}
+		}
 		if !c.write() {
 			return CloseError
 		}
@@ -131,6 +136,28 @@ func (c *netConn) turn() (v verdict, ok bool) {
 	c.span = nil
 	if v == verdictRead {
 		c.span = s.span()
+	}
+	return v, s.end()
+}
+
+// awaitKeeper waits until the replies that are held back may leave. Not ok means
+// that the connection has been ended meanwhile.
+func (c *netConn) awaitKeeper() (v verdict, ok bool) {
+	s, l := &c.session, c.lane
+	s.note(verdictHold)
+	for !s.holdOver() {
+		<-c.woken
+		if c.ending.Load() > 0 {
+			return verdictClose, false
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s.begin(l.lane)
+	v = s.letGo()
+	if v == verdictWait {
+		// The Wake that it waits for may have come meanwhile, and been used up here.
+		c.wake()
 	}
 	return v, s.end()
 }

@@ -19,6 +19,7 @@ type Node struct {
 	detail detail
 	admins adminState
 	host   Host
+	keeper Keeper // nil: nothing is kept
 
 	mu struct {
 		sync.Mutex
@@ -33,7 +34,7 @@ var _ Handler = (*Node)(nil)
 // NewNode returns the handler of store. Both cfg and store stay the caller's:
 // store must be open until Close has returned, cfg must not change.
 func NewNode(cfg *Config, store *slab.Store, log zerolog.Logger) *Node {
-	n := &Node{cfg: cfg, store: store, log: log, clock: newClock()}
+	n := &Node{cfg: cfg, store: store, log: log, clock: newClock(cfg.ClockStart)}
 	n.detail.init(cfg)
 	n.initAdmin()
 	store.Tick(n.clock.now())
@@ -55,7 +56,7 @@ func (n *Node) Close() { n.maintainer.stop() }
 func (n *Node) NewExecutor() Executor { return n.newExecutor() }
 
 func (n *Node) newExecutor() *executor {
-	x := &executor{node: n, w: n.store.NewWorker()}
+	x := &executor{node: n, w: n.store.NewWorker(), keeper: n.keeper}
 	// Bound once: a method value made on the spot would be an allocation a request.
 	x.visitValue = x.appendValue
 	x.visitMeta = x.appendMetaGet
@@ -78,6 +79,8 @@ func (n *Node) executors() []*executor {
 type executor struct {
 	node *Node
 	w    *slab.Worker
+	// keeper is the node's.
+	keeper Keeper
 	// c is guarded by w.Lock.
 	c counters
 

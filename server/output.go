@@ -115,6 +115,39 @@ func (o *Output) discard() {
 	o.reset()
 }
 
+// replace puts line in the place of each of the given replies, which are in
+// order, and lets go of the values that stand in them. Nothing may be written yet.
+func (o *Output) replace(replies []promise, line string) {
+	buf, pins := make([]byte, 0, len(o.Buf)), make([]pinnedSpan, 0, len(o.pins))
+	at, next := 0, 0 // in Buf and pins: up to where they are done
+	keep := func(to int) {
+		moved := len(buf) - at
+		for ; next < len(o.pins) && o.pins[next].at <= to; next++ {
+			p := o.pins[next]
+			p.at += moved
+			pins = append(pins, p)
+		}
+		buf = append(buf, o.Buf[at:to]...)
+		at = to
+	}
+	for _, r := range replies {
+		keep(r.from)
+		// A value stands between bytes of its reply, so none of a neighbour's is met.
+		for ; next < len(o.pins) && o.pins[next].at < r.to; next++ {
+			o.pinned -= len(o.pins[next].span)
+			if pin := o.pins[next].pin; pin != nil {
+				pin.Unpin()
+			}
+		}
+		buf = append(buf, line...)
+		at = r.to
+	}
+	keep(len(o.Buf))
+	o.Buf = append(o.Buf[:0], buf...)
+	clear(o.pins)
+	o.pins = append(o.pins[:0], pins...)
+}
+
 // reset makes an output that is written empty.
 func (o *Output) reset() {
 	o.Buf, o.pins = o.Buf[:0], o.pins[:0]

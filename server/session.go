@@ -43,6 +43,7 @@ type Session struct {
 	eof     bool // the client has ended its side
 
 	heldIn, heldOut heldBuffer // between turns, if need be
+	hold            *hold      // replies that wait for the keeper; nil: there were never any
 
 	phase atomic.Uint32 // for "stats conns"
 	woken atomic.Bool
@@ -76,6 +77,8 @@ const (
 	verdictDrain
 	// verdictClose: to be closed once the output is written.
 	verdictClose
+	// verdictHold: the keeper; meanwhile nothing is written, read or executed.
+	verdictHold
 )
 
 // init prepares the session for its first turn.

@@ -52,7 +52,7 @@ func (k *valueSink) Advance(n int) {
 
 // Finish stores the item and answers, or refuses it.
 func (k *valueSink) Finish(s *Session, ok bool) {
-	x := k.x
+	x, before := k.x, len(s.Out.Buf)
 	x.w.Lock()
 	switch {
 	case k.starved:
@@ -72,6 +72,7 @@ func (k *valueSink) Finish(s *Session, ok bool) {
 		replySet(s, &k.r, &res)
 	}
 	x.w.Unlock()
+	x.promise(s, &k.r, before)
 	k.release()
 }
 

@@ -69,6 +69,8 @@ func (x *executor) stats(s *Session, r *protocol.Request) {
 		lines = n.slabsStats
 	case "sizes":
 		lines = n.sizesStats
+	case "persistence":
+		lines = n.persistenceStats
 	case "reset":
 		n.resetStats()
 		s.Out.Buf = append(out, protocol.ReplyReset...)

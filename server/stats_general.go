@@ -44,7 +44,7 @@ func (n *Node) generalStats(w *statWriter) {
 func (n *Node) processStats(w *statWriter) {
 	now := n.clock.now()
 	w.int("pid", int64(os.Getpid()))
-	w.uint("uptime", uint64(now-min(now, clockStart)))
+	w.uint("uptime", uint64(max(int64(now)-n.clock.start, 0)))
 	w.int("time", n.clock.unix(now))
 	w.str("version", n.cfg.Version)
 	w.str("libevent", "none")

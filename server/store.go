@@ -99,6 +99,9 @@ func (x *executor) refuseChunk(s *Session, r *protocol.Request, k slab.Key) {
 
 // BeginValue reserves memory for the value of a streaming request.
 func (x *executor) BeginValue(s *Session, r *protocol.Request) Sink {
+	if x.refused(s, r) {
+		return nil
+	}
 	k := x.node.store.Key(r.Key())
 	x.w.Lock()
 	x.prepareSet(s, r, k)
@@ -111,7 +114,9 @@ func (x *executor) BeginValue(s *Session, r *protocol.Request) Sink {
 	}
 	x.w.Unlock()
 	if res != slab.Stored {
+		before := len(s.Out.Buf)
 		replyError(s, r, setError(res))
+		x.promise(s, r, before) // what was there before may be gone
 		return nil
 	}
 	return newSink(x, r, pending)

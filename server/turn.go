@@ -11,6 +11,15 @@ import (
 // (others). Input that is left over moves to a buffer of the session's own;
 // run is therefore called once a turn.
 func (s *Session) run(others bool) verdict {
+	v := s.runOn(others)
+	if len(s.lane.promises) > 0 {
+		return s.holdBack(v)
+	}
+	return v
+}
+
+// runOn is run without regard to promises.
+func (s *Session) runOn(others bool) verdict {
 	s.load()
 	v := s.execute(others)
 	if v == verdictClose {
@@ -228,7 +237,7 @@ func (s *Session) note(v verdict) {
 	switch {
 	case v == verdictClose:
 		phase = phaseClosing
-	case v == verdictDrain || s.Out.Pending() > 0:
+	case v == verdictDrain || v == verdictHold || s.Out.Pending() > 0:
 		phase = phaseWrite
 	case v == verdictWait:
 		phase = phaseWatch
