@@ -8,6 +8,7 @@ import (
 	"io"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -62,6 +63,7 @@ type Replayed struct {
 // replayOptions are how a journal is read back.
 type replayOptions struct {
 	after    uint64     // segments up to this number are left out
+	until    uint64     // so are those above this one: they are being written; 0 is no limit
 	ver      uint64     // nothing in the store has a higher version
 	marks    slab.Marks // set on every item
 	workers  int        // goroutines that put back; 0 is GOMAXPROCS
@@ -190,6 +192,7 @@ type replay struct {
 func replayJournal(ctx context.Context, fs FS, dir string, s *slab.Store, o replayOptions) (Replayed, error) {
 	start := time.Now()
 	seqs, err := listSegments(fs, dir, o.after)
+	seqs = slices.DeleteFunc(seqs, func(seq uint64) bool { return o.until > 0 && seq > o.until })
 	if err != nil || len(seqs) == 0 {
 		return Replayed{}, err
 	}

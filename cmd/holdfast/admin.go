@@ -55,6 +55,7 @@ or JSON with --json. A failure is one line and exit code 1.`,
 		a.statsCommand(), a.settingsCommand(), a.slabsCommand(), a.itemsCommand(), a.connsCommand(),
 		a.keysCommand(), a.getCommand(), a.setCommand(), a.deleteCommand(), a.touchCommand(),
 		a.flushCommand(), a.watchCommand(), a.pingCommand(), a.versionCommand(), a.shutdownCommand(),
+		a.snapshotCommand(), a.persistenceCommand(),
 	)
 	return cmd
 }

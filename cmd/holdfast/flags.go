@@ -12,11 +12,9 @@ const notYet = "is not in this version of Holdfast"
 // still to come: who tries one is told so, rather than that it is unknown.
 var (
 	laterOptions = []string{
-		"data-dir", "snapshot-interval", "snapshot-rate", "snapshot-keep", "journal", "journal-interval",
-		"restore", "restore-ttl", "restore-as-stale", "serve-while-loading", "persist-on-error",
 		"replica-of", "join", "metrics",
 	}
-	laterCommands = []string{"proxy", "which", "import", "check", "dump", "load", "top"}
+	laterCommands = []string{"proxy", "which", "import", "top"}
 )
 
 // flagTable is every option of the server's command line, in the order of the help.

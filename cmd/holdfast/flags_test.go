@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/holdfast-cache/holdfast/persist"
 )
 
 // parse reads a command line up to the checks between settings.
@@ -81,6 +84,26 @@ var optionCases = []struct {
 	{"-Y /tmp/auth", func(o *options) any { return o.server.BindingProtocol }, "ascii"},
 	{"-N 2", func(o *options) any { return o.napiIDs }, 2},
 	{"-o modern", func(o *options) any { return len(o.warnings) }, 0},
+	{"--data-dir=/x", func(o *options) any { return o.keep.Dir }, "/x"},
+	{"--data-dir /x", func(o *options) any { return []any{o.keep.SnapshotInterval, o.keep.Journal, o.keep.Codec} }, []any{5 * time.Minute, persist.PolicyOff, persist.CodecS2}},
+	{"--data-dir /x --snapshot-interval=90", func(o *options) any { return o.keep.SnapshotInterval }, 90 * time.Second},
+	{"--data-dir /x --snapshot-interval=1h30m", func(o *options) any { return o.keep.SnapshotInterval }, 90 * time.Minute},
+	{"--snapshot-interval=0 --data-dir /x", func(o *options) any { return o.keep.SnapshotInterval }, time.Duration(0)},
+	{"--data-dir /x --snapshot-rate=10m", func(o *options) any { return o.keep.SnapshotRate }, int64(10 << 20)},
+	{"--data-dir /x --snapshot-rate=2G", func(o *options) any { return o.keep.SnapshotRate }, int64(2 << 30)},
+	{"--data-dir /x --snapshot-keep=3", func(o *options) any { return o.keep.SnapshotKeep }, 3},
+	{"--data-dir /x --snapshot-codec=zstd", func(o *options) any { return o.keep.Codec }, persist.CodecZstd},
+	{"--data-dir /x --snapshot-codec=none", func(o *options) any { return o.keep.Codec }, persist.CodecRaw},
+	{"--data-dir /x --journal=interval", func(o *options) any { return o.keep.Journal }, persist.PolicyInterval},
+	{"--data-dir /x --journal always --journal-timeout=250ms", func(o *options) any { return o.keep.JournalTimeout }, 250 * time.Millisecond},
+	{"--data-dir /x --journal-interval=5", func(o *options) any { return o.keep.JournalInterval }, 5 * time.Second},
+	{"--data-dir /x --restore=strict", func(o *options) any { return o.keep.Strict }, true},
+	{"--data-dir /x --restore-ttl=freeze", func(o *options) any { return o.keep.FreezeTTL }, true},
+	{"--data-dir /x --restore-as-stale=10m", func(o *options) any { return o.keep.AsStale }, 10 * time.Minute},
+	{"--data-dir /x --serve-while-loading", func(o *options) any { return o.serveWhileLoading }, true},
+	{"--data-dir /x --persist-on-error=readonly", func(o *options) any { return o.keep.OnError }, persist.OnErrorReadonly},
+	// What is short for memcached's --daemon is not for --data-dir.
+	{"--da", func(o *options) any { return o.daemon }, true},
 	{"-MAvCp 5", func(o *options) any {
 		return []any{o.slab.NoEvict, o.slab.NoCAS, o.server.EnableShutdown, o.server.TCPPort}
 	}, []any{true, true, true, 5}},
@@ -106,13 +129,25 @@ func TestOptionsAreAllTested(t *testing.T) {
 		}
 	}
 	for _, opt := range flagTable {
-		if !used[opt.short] {
-			t.Errorf("-%c has no row in optionCases: add one", opt.short)
+		if !used[opt.short] && opt.short != 0 || opt.short == 0 && !anyCase("--"+opt.long) {
+			t.Errorf("%s has no row in optionCases: add one", optionNames(&opt))
 		}
 		if opt.doc == "" || opt.apply == nil {
-			t.Errorf("-%c has no help text or no effect", opt.short)
+			t.Errorf("%s has no help text or no effect", optionNames(&opt))
 		}
 	}
+}
+
+// anyCase reports whether an option is in optionCases by its long name.
+func anyCase(name string) bool {
+	return slices.ContainsFunc(optionCases, func(c struct {
+		args string
+		get  func(o *options) any
+		exp  any
+	},
+	) bool {
+		return slices.ContainsFunc(strings.Fields(c.args), func(arg string) bool { return strings.Split(arg, "=")[0] == name })
+	})
 }
 
 // The short and long names of memcached 1.6, with what getopt says of them.
@@ -131,7 +166,7 @@ func TestOptionNamesAreMemcacheds(t *testing.T) {
 		}
 		seen++
 	}
-	want(t, "the number of options", len(flagTable), seen)
+	want(t, "the number of options", len(flagTable)-len(keepFlags), seen)
 }
 
 func TestOptionsEnd(t *testing.T) {
@@ -191,8 +226,22 @@ func TestOptionsRefused(t *testing.T) {
 		{"-I 256k", 64, "slab_chunk_max"},
 		{"-Z", 64, "not in this version"},
 		{"-S", 64, "not in this version"},
-		{"--data-dir=/x", 64, "not in this version"},
-		{"--journal always", 64, "not in this version"},
+		{"--data-dir=", 1, "no directory"},
+		{"--journal always", 64, "--journal needs a directory to keep items in: add --data-dir"},
+		{"--serve-while-loading", 64, "--serve-while-loading needs a directory"},
+		{"--data-dir /x --journal=sometimes", 1, "off, os, interval or always"},
+		{"--data-dir /x --journal=interval --journal-interval=0", 64, "longer than 0"},
+		{"--data-dir /x --journal=always --journal-timeout=0", 64, "longer than 0"},
+		{"--data-dir /x --snapshot-interval=soon", 1, "not a time"},
+		{"--data-dir /x --snapshot-interval=-5s", 1, "not a time"},
+		{"--data-dir /x --snapshot-rate=fast", 1, "not a size"},
+		{"--data-dir /x --snapshot-keep=0", 1, "greater than 0"},
+		{"--data-dir /x --snapshot-codec=gzip", 1, "s2, zstd or none"},
+		{"--data-dir /x --restore=maybe", 1, "lenient or strict"},
+		{"--data-dir /x --restore-ttl=never", 1, "elapsed or freeze"},
+		{"--data-dir /x --persist-on-error=panic", 1, "serve, readonly or exit"},
+		{"--data-dir /x --restore=strict --serve-while-loading", 64, "leave one of them out"},
+		{"--snapshot", 1, "ambiguous"},
 		{"--metrics", 64, "not in this version"},
 		{"-e /tmp/x", 64, "not in this version"},
 		{"-o bogus", 1, "illegal suboption"},

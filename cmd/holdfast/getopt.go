@@ -9,6 +9,8 @@ import (
 type option struct {
 	short byte
 	long  string
+	// group is the heading in the help from this option on, "" for memcached's own.
+	group string
 	// arg names the argument in the help; "" means that there is none.
 	arg string
 	// optional says that the long form may carry "=value" and need not.
@@ -105,6 +107,8 @@ func findLong(table []option, name string, o *options) (*option, error) {
 		case table[i].long == "" || !strings.HasPrefix(table[i].long, name):
 		case table[i].long == name:
 			return &table[i], nil
+		case table[i].short == 0 && found != nil && found.short != 0:
+			// What is short for an option of memcached's stays so.
 		default:
 			found = &table[i]
 			fits = append(fits, "--"+table[i].long)

@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 
+	"github.com/holdfast-cache/holdfast/persist"
 	"github.com/holdfast-cache/holdfast/server"
 	"github.com/holdfast-cache/holdfast/slab"
 )
@@ -20,6 +21,10 @@ type options struct {
 
 	server server.Config
 	slab   slab.Config
+	keep   persist.Options
+	// keepGiven is the first option of persistence on the command line besides --data-dir.
+	keepGiven         string
+	serveWhileLoading bool
 
 	listen      []string // -l, in order
 	portGiven   bool
@@ -44,7 +49,7 @@ type options struct {
 func newOptions(name string, asMemcached bool) *options {
 	o := &options{
 		name: name, asMemcached: asMemcached,
-		server: server.DefaultConfig(), slab: slab.DefaultConfig(),
+		server: server.DefaultConfig(), slab: slab.DefaultConfig(), keep: persist.DefaultOptions(),
 		memoryMB: 64, itemSizeMax: mebi,
 	}
 	o.slab.ChunkMax = mebi / 2
@@ -68,6 +73,9 @@ func (o *options) finish() error {
 		return fail(exitUsage, "-N %d cannot be greater than the number of threads (-t %d)", o.napiIDs, o.server.Threads)
 	}
 	if err := o.finishSizes(); err != nil {
+		return err
+	}
+	if err := o.finishKeep(); err != nil {
 		return err
 	}
 	if o.slab.HotPct+o.slab.WarmPct > 80 {

@@ -43,7 +43,7 @@ func runScripts(t *testing.T, dir, server string) {
 	testscript.Run(t, testscript.Params{
 		Dir: dir,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"start": cmdStart, "halt": cmdHalt, "code": cmdCode, "daemon": cmdDaemon, "hup": cmdHup, "retry": cmdRetry, "await": cmdAwait, "say": cmdSay,
+			"start": cmdStart, "halt": cmdHalt, "code": cmdCode, "daemon": cmdDaemon, "hup": cmdHup, "retry": cmdRetry, "await": cmdAwait, "say": cmdSay, "kill9": cmdKill9, "signal": cmdSignal, "flip": cmdFlip, "grow": cmdGrow,
 		},
 		Condition: func(cond string) (bool, error) {
 			if cond == "root" {

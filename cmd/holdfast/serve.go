@@ -67,18 +67,59 @@ func serve(o *options, stderr io.Writer) error {
 		return storeFailure(err)
 	}
 	defer func() { _ = store.Close() }()
-	zerolog.SetGlobalLevel(zerolog.Disabled) // a bad password file is an exit code here, not a log line
-	node := server.NewNode(&o.server, store, log)
-	defer node.Close()
-	if err := node.ReloadAuth(); err != nil {
-		return fail(exitFailure, "-Y: %v", err)
-	}
-	zerolog.SetGlobalLevel(zerolog.InfoLevel) // the start-up lines show at every -v
-	lns, err := openListeners(o)
+	early, err := o.listensEarly()
 	if err != nil {
 		return err
 	}
-	srv, err := server.New(&o.server, handler{node}, log)
+	var lns []net.Listener
+	if early {
+		if lns, err = openListeners(o); err != nil {
+			return err
+		}
+	}
+	k, err := openKeeping(o, log, stderr)
+	if err != nil {
+		closeAll(lns)
+		return err
+	}
+	defer k.abandon() // unless finish has come first
+	if err := k.attach(o, store, signals); err != nil {
+		closeAll(lns)
+		if errors.Is(err, errStopped) {
+			return nil
+		}
+		return err
+	}
+	s := &service{o: o, log: log, store: store, keep: k, signals: signals}
+	return s.run(lns, early)
+}
+
+// service is a server about to serve.
+type service struct {
+	o       *options
+	log     zerolog.Logger
+	store   *slab.Store
+	keep    *keeping // nil: nothing is kept
+	node    *server.Node
+	signals <-chan os.Signal
+}
+
+// run listens, if that has not been done early, serves, and keeps the items at the end.
+func (s *service) run(lns []net.Listener, early bool) error {
+	o, log := s.o, s.log
+	zerolog.SetGlobalLevel(zerolog.Disabled) // a bad password file is an exit code here, not a log line
+	s.node = s.keep.node(o, s.store, log)
+	defer s.node.Close()
+	err := s.node.ReloadAuth()
+	zerolog.SetGlobalLevel(zerolog.InfoLevel) // the start-up lines show at every -v
+	if err != nil {
+		closeAll(lns)
+		return fail(exitFailure, "-Y: %v", err)
+	}
+	if lns, err = openLate(o, lns, early); err != nil {
+		return err
+	}
+	srv, err := server.New(&o.server, handler{s.node}, log)
 	if err != nil {
 		closeAll(lns)
 		return fail(exitFailure, "%v", err)
@@ -89,7 +130,7 @@ func serve(o *options, stderr io.Writer) error {
 		}
 	}
 	if o.server.Verbosity >= 2 {
-		logClasses(log, store)
+		logClasses(log, s.store)
 	}
 	removePid := announce(o, log, lns)
 	defer removePid()
@@ -100,14 +141,36 @@ func serve(o *options, stderr io.Writer) error {
 		}
 	}
 	zerolog.SetGlobalLevel(logLevel(o.server.Verbosity))
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	go handleSignals(ctx, cancel, signals, srv, node, log)
-	if err := srv.Serve(ctx, lns...); err != nil && !errors.Is(err, context.Canceled) {
-		return fail(exitFailure, "%v", err)
+	if err := s.serve(srv, lns); err != nil {
+		return err
 	}
 	log.Info().Msg("stopped")
 	return nil
+}
+
+// serve serves until a signal, a client or trouble ends it, and keeps the items.
+func (s *service) serve(srv *server.Server, lns []net.Listener) error {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	handled := make(chan struct{})
+	go func() {
+		defer close(handled)
+		s.handleSignals(ctx, cancel, srv)
+	}()
+	s.keep.loadMeanwhile(ctx)
+	err := srv.Serve(ctx, lns...)
+	cancel(nil) // a client may have ended it
+	<-handled   // further signals are finish's
+	s.node.Close()
+	if err != nil && !errors.Is(err, context.Canceled) {
+		return fail(exitFailure, "%v", err)
+	}
+	err = s.keep.finish(s.signals)
+	var trouble *failure
+	if errors.As(context.Cause(ctx), &trouble) {
+		return trouble
+	}
+	return err
 }
 
 // prepareProcess sets limits and checks what root may do, before anything opens.
@@ -241,25 +304,35 @@ func storeFailure(err error) error {
 	return fail(exitUsage, "%s", strings.TrimPrefix(err.Error(), "slab: "))
 }
 
-// handleSignals cancels on TERM and INT, asks srv for a graceful end on USR1 and
-// has node read the password file again on HUP. It returns when ctx ends.
-func handleSignals(ctx context.Context, cancel func(), signals <-chan os.Signal, srv *server.Server, node *server.Node, log zerolog.Logger) {
+// handleSignals cancels on TERM and INT, and with why if the items cannot be kept
+// and that shall end the server. On USR1 it makes a snapshot, or asks srv for a graceful end if nothing is kept;
+// on HUP it has the node read the password file again. It returns when ctx ends.
+func (s *service) handleSignals(ctx context.Context, cancel func(why error), srv *server.Server) {
+	var exit <-chan error
+	if s.keep != nil {
+		exit = s.keep.exit
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case sig := <-signals:
-			switch sig {
-			case syscall.SIGHUP:
-				if err := node.ReloadAuth(); err != nil {
-					log.Error().Err(err).Msg("the password file was not taken; the old one stays")
+		case why := <-exit:
+			s.log.Error().Err(why).Msg("stopping, as --persist-on-error=exit says")
+			cancel(&failure{code: exitFailure, text: "items cannot be kept: " + why.Error()})
+		case sig := <-s.signals:
+			switch {
+			case sig == syscall.SIGHUP:
+				if err := s.node.ReloadAuth(); err != nil {
+					s.log.Error().Err(err).Msg("the password file was not taken; the old one stays")
 				}
-			case syscall.SIGUSR1:
-				log.Info().Msg("gracefully stopping")
+			case sig == syscall.SIGUSR1 && s.keep != nil:
+				s.keep.snapshot()
+			case sig == syscall.SIGUSR1:
+				s.log.Info().Msg("gracefully stopping")
 				srv.RequestShutdown(true)
 			default:
-				log.Info().Str("signal", sig.String()).Msg("stopping")
-				cancel()
+				s.log.Info().Str("signal", sig.String()).Msg("stopping")
+				cancel(nil)
 			}
 		}
 	}

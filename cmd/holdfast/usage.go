@@ -22,8 +22,13 @@ func printUsage(w io.Writer, o *options) {
 		pf(w, "Serve items from memory over memcached's protocol.\n\nUsage:\n  holdfast serve [options]\n  holdfast <options>\n\n"+
 			"Every option of memcached 1.6 is taken in every spelling of its own: -p11211, -p 11211, --port=11211.\n\nOptions:\n")
 	}
+	group := ""
 	for i := range flagTable {
 		opt := &flagTable[i]
+		if opt.group != group {
+			group = opt.group
+			pf(w, "\n%s:\n", group)
+		}
 		entry(w, optionNames(opt), opt.doc)
 	}
 	pf(w, "\nSuboptions of -o, separated by commas:\n")
@@ -45,22 +50,27 @@ func printUsage(w io.Writer, o *options) {
 		entry(w, name, doc)
 	}
 	pf(w, "\nNot in this version: suboptions ssl_* (TLS), ext_* (external storage) and proxy_*.\n")
-	pf(w, "\nSignals: TERM and INT end the server, USR1 does so gracefully, HUP reads the -Y file again.\n"+
+	pf(w, "\nSignals: TERM and INT end the server, USR1 does so gracefully, HUP reads the -Y file again. With --data-dir, TERM\n"+
+		"and INT keep the items first, which a second one skips, and USR1 makes a snapshot and goes on serving.\n"+
 		"Environment: MEMCACHED_PORT_FILENAME (see -p), HOLDFAST_DEBUG_CLOCK=1 (the command debugtime moves the clock, for tests).\n")
 }
 
 // optionNames is the left column: -p, --port=<num>.
 func optionNames(opt *option) string {
-	short := fmt.Sprintf("-%c", opt.short)
+	short := fmt.Sprintf("-%c, ", opt.short)
 	switch {
+	case opt.short == 0:
+		short = "    "
 	case opt.long == "":
-		return short + " <" + opt.arg + ">"
-	case opt.optional:
-		return short + ", --" + opt.long + "[=<" + opt.arg + ">]"
-	case opt.arg != "":
-		return short + ", --" + opt.long + "=<" + opt.arg + ">"
+		return short[:2] + " <" + opt.arg + ">"
 	}
-	return short + ", --" + opt.long
+	switch {
+	case opt.optional:
+		return short + "--" + opt.long + "[=<" + opt.arg + ">]"
+	case opt.arg != "":
+		return short + "--" + opt.long + "=<" + opt.arg + ">"
+	}
+	return short + "--" + opt.long
 }
 
 // entry writes a name and its explanation, folded at the column.

@@ -1,0 +1,301 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/holdfast-cache/holdfast/persist"
+	"github.com/holdfast-cache/holdfast/server"
+	"github.com/holdfast-cache/holdfast/slab"
+	"github.com/rs/zerolog"
+)
+
+// How often progress is shown: on a terminal, and in a log.
+const (
+	progressOnTerminal = 200 * time.Millisecond
+	progressInLog      = 5 * time.Second
+)
+
+// keeping is what keeps the items of a server beyond its process. A nil one keeps nothing.
+type keeping struct {
+	*persist.Keeper
+	o      *options
+	log    zerolog.Logger
+	stderr io.Writer
+	exit   chan error    // why the server has to end, with --persist-on-error=exit
+	loaded chan struct{} // closed when the loading has ended, if clients are served meanwhile
+}
+
+// openKeeping opens the data directory, if there is one.
+func openKeeping(o *options, log zerolog.Logger, stderr io.Writer) (*keeping, error) {
+	if o.keep.Dir == "" {
+		return nil, nil
+	}
+	k := &keeping{o: o, log: log, stderr: stderr, exit: make(chan error, 1)}
+	conf := o.keep
+	conf.Log = log
+	conf.Exit = func(why error) { k.exit <- why } // once, so there is room
+	var err error
+	if conf.Dir, err = filepath.Abs(conf.Dir); err != nil { // -d leaves the directory
+		return nil, fail(exitOS, "--data-dir: %v", err)
+	}
+	if k.Keeper, err = persist.Open(conf); err != nil {
+		if errors.Is(err, persist.ErrInUse) {
+			return nil, fail(exitOS, "%v", err)
+		}
+		return nil, fail(exitFailure, "%v", err)
+	}
+	return k, nil
+}
+
+// attach gives the node its keeper and the store its items, unless clients are
+// to be served meanwhile: then load comes later.
+func (k *keeping) attach(o *options, store *slab.Store, signals <-chan os.Signal) error {
+	if k == nil {
+		return nil
+	}
+	k.Start(store, o.serveWhileLoading, false)
+	if !o.serveWhileLoading {
+		if err := k.loadFirst(signals); err != nil {
+			return err
+		}
+	}
+	o.server.ClockStart = k.ClockStart()
+	return nil
+}
+
+// errStopped: a signal came before the server listened.
+var errStopped = errors.New("stopped while loading")
+
+// loadFirst loads the items, unless a signal ends it.
+func (k *keeping) loadFirst(signals <-chan os.Signal) error {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			case sig := <-signals:
+				if sig == syscall.SIGTERM || sig == syscall.SIGINT {
+					k.log.Info().Str("signal", sig.String()).Msg("stopping before all is loaded; what is kept stays as it was")
+					cancel(errStopped)
+				}
+			}
+		}
+	}()
+	err := k.load(ctx, false)
+	close(stop)
+	<-stopped
+	cancel(nil)
+	return err
+}
+
+// loadMeanwhile loads the items while clients are served.
+func (k *keeping) loadMeanwhile(ctx context.Context) {
+	if k == nil || !k.o.serveWhileLoading {
+		return
+	}
+	k.loaded = make(chan struct{})
+	go func() {
+		defer close(k.loaded)
+		if err := k.load(ctx, true); err != nil && ctx.Err() == nil {
+			k.log.Error().Err(err).Msg("the items could not be loaded")
+		}
+	}()
+}
+
+// load puts the items back and says what came of it.
+func (k *keeping) load(ctx context.Context, serving bool) error {
+	if k.Found().Stamp.Now == 0 && k.Found().Items == 0 {
+		k.log.Info().Str("dir", k.o.keep.Dir).Msg("there is nothing to restore")
+	}
+	began := time.Now()
+	end := k.show(func() string {
+		p := k.Progress()
+		return fmt.Sprintf("loading: %s of %s, %d items", humanBytes(uint64(p.Done)), humanBytes(uint64(p.Total)), p.Items)
+	}, !serving)
+	rec, err := k.Restore(ctx, serving)
+	end()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		return fail(exitFailure, "%v", err)
+	}
+	for _, problem := range rec.Problems {
+		k.log.Warn().Msg("restore: " + problem)
+	}
+	if rec.Source == "" {
+		return nil
+	}
+	line := k.log.Log().Str("source", rec.Source).Uint64("items", rec.Items).
+		Str("seconds", strconv.FormatFloat(time.Since(began).Seconds(), 'f', 3, 64)).
+		Uint64("bytes", rec.Bytes).Uint64("dropped", rec.Dropped())
+	if why := rec.Why(); why != "" {
+		line = line.Str("why", why)
+	}
+	line.Msg("items restored")
+	return nil
+}
+
+// show shows, until end is called, what say says: on a terminal in a line of its
+// own, else in the log now and then.
+func (k *keeping) show(say func() string, terminal bool) (end func()) {
+	terminal = terminal && isTerminal(k.stderr)
+	every := progressInLog
+	if terminal {
+		every = progressOnTerminal
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		shown := false
+		for {
+			select {
+			case <-stop:
+				if shown {
+					pf(k.stderr, "\r\x1b[K")
+				}
+				return
+			case <-tick.C:
+				if terminal {
+					pf(k.stderr, "\r%s\x1b[K", say())
+					shown = true
+				} else {
+					k.log.Log().Msg(say())
+				}
+			}
+		}
+	}()
+	return func() {
+		close(stop)
+		<-stopped
+	}
+}
+
+// snapshot makes one, as SIGUSR1 asks.
+func (k *keeping) snapshot() {
+	if !k.Snapshot(func(err error) {
+		if err != nil {
+			k.log.Error().Err(err).Msg("the snapshot that a signal asked for failed")
+			return
+		}
+		k.log.Log().Msg("the snapshot that a signal asked for is made")
+	}) {
+		k.log.Log().Msg("a signal asked for a snapshot while one is being made")
+	}
+}
+
+// finish keeps the items a last time. A further signal skips that.
+func (k *keeping) finish(signals <-chan os.Signal) error {
+	if k == nil {
+		return nil
+	}
+	if k.loaded != nil {
+		<-k.loaded
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			case sig := <-signals:
+				if sig == syscall.SIGTERM || sig == syscall.SIGINT {
+					k.log.Warn().Str("signal", sig.String()).Msg("the last snapshot is skipped")
+					cancel(errSkipped)
+				}
+			}
+		}
+	}()
+	began := time.Now()
+	end := k.show(func() string {
+		items, _ := k.SnapshotProgress()
+		return fmt.Sprintf("keeping the items: %d so far", items)
+	}, true)
+	err := k.Close(ctx)
+	end()
+	close(stop)
+	<-stopped
+	switch {
+	case errors.Is(context.Cause(ctx), errSkipped):
+		return nil
+	case err != nil:
+		return fail(exitFailure, "not all could be kept: %v", err)
+	}
+	k.log.Log().Str("seconds", strconv.FormatFloat(time.Since(began).Seconds(), 'f', 3, 64)).Msg("the items are kept")
+	return nil
+}
+
+var errSkipped = errors.New("skipped")
+
+// abandon lets the directory go as it was found, when the server does not come to serving.
+func (k *keeping) abandon() {
+	if k == nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := k.Close(ctx); err != nil {
+		k.log.Error().Err(err).Msg("the data directory could not be closed well")
+	}
+}
+
+// node makes the node of a store, with its keeper.
+func (k *keeping) node(o *options, store *slab.Store, log zerolog.Logger) *server.Node {
+	n := server.NewNode(&o.server, store, log)
+	if k != nil {
+		n.SetKeeper(k.Keeper)
+	}
+	return n
+}
+
+// listensEarly says whether the sockets are opened before the items are loaded:
+// if clients are to be served meanwhile, or if a low port wants root, whose
+// rights are given up before the data directory is touched.
+func (o *options) listensEarly() (bool, error) {
+	if o.keep.Dir == "" || o.serveWhileLoading {
+		return true, nil
+	}
+	eps, err := o.endpoints()
+	if err != nil {
+		return false, err
+	}
+	if o.user != "" && os.Geteuid() == 0 {
+		for _, ep := range eps {
+			if ep.port > 0 && ep.port < 1024 {
+				return true, nil
+			}
+		}
+	}
+	// A port that is taken shall be found out before the loading, not after it.
+	lns, err := listenTCP(&o.server, eps)
+	closeAll(lns)
+	if err != nil {
+		return false, err
+	}
+	return false, becomeUser(o.user)
+}
+
+// openLate opens the sockets unless that was done before.
+func openLate(o *options, lns []net.Listener, early bool) ([]net.Listener, error) {
+	if early {
+		return lns, nil
+	}
+	return openListeners(o)
+}
