@@ -270,7 +270,7 @@ func (d *dirDriver) Start(s *slab.Store, e Events) Journal {
 	}
 	d.journal = newJournal(journalConfig{
 		fs: d.fs, dir: d.dir, store: s, clock: d.o.Clock, policy: d.o.Journal,
-		interval: d.o.JournalInterval, timeout: d.o.JournalTimeout, next: d.next,
+		interval: d.o.JournalInterval, timeout: d.o.JournalTimeout, next: d.next, segment: d.o.segment,
 		onState: func(s journalState) { e.Trouble(s.reason) }, onGap: e.Wanted,
 	})
 	d.journal.start()

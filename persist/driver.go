@@ -13,7 +13,8 @@ import (
 // Driver is where a Keeper keeps items: the directory of DriverDir, or whatever
 // else is registered. The Keeper decides when to do what; the driver knows how.
 //
-// Find comes first, then Start, then Restore, each once. Snapshot, Probe and
+// Find comes first, then Restore and Start, each once: Start before Restore if
+// clients are served meanwhile, else after it. Snapshot, Probe and
 // Stats may come from Start on, and Close ends it all. Only one of Find, Restore,
 // Snapshot and Probe is called at a time, except that a Snapshot may be cut short
 // by its context.

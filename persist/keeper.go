@@ -142,16 +142,23 @@ func (k *Keeper) Start(s *slab.Store, serving, kept bool) {
 		s.Tick(now)
 		s.BeginRestore(k.found.Ver+versionStep, int(k.found.Items))
 	}
-	k.journal = k.d.Start(s, Events{Trouble: k.journalTrouble, Wanted: k.want})
-	if k.journal != nil {
-		s.SetJournal(k.journal)
+	if serving || kept {
+		k.startSink()
 	}
-	k.mu.Lock()
-	k.mu.last.ver = s.Version()
-	k.mu.Unlock()
 	if kept {
 		k.loaded(true)
 	}
+}
+
+// startSink has the driver take the changes from now on. The store has the
+// right time and its versions are above all that there were.
+func (k *Keeper) startSink() {
+	if k.journal = k.d.Start(k.store, Events{Trouble: k.journalTrouble, Wanted: k.want}); k.journal != nil {
+		k.store.SetJournal(k.journal)
+	}
+	k.mu.Lock()
+	k.mu.last.ver = k.store.Version()
+	k.mu.Unlock()
 }
 
 // Restore puts back what the earlier process kept. If serving was said, clients
@@ -170,10 +177,11 @@ func (k *Keeper) Restore(ctx context.Context, serving bool) (Recovery, error) {
 	if err != nil {
 		rec.Problems = append(rec.Problems, err.Error())
 	}
+	k.store.EndRestore(!serving)
 	if !serving {
 		k.store.Tick(k.ClockStart())
+		k.startSink()
 	}
-	k.store.EndRestore(!serving)
 	k.mu.Lock()
 	k.mu.rec, k.mu.took, k.mu.err = rec, time.Since(began), err
 	k.mu.Unlock()

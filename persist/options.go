@@ -51,9 +51,10 @@ type Options struct {
 	// Exit ends the process, with OnErrorExit. It is called once, by any goroutine.
 	Exit func(why error)
 
-	// Times that tests make shorter: between two looks at the state, and before
-	// the first attempt after a failure; 0 is the usual.
+	// What tests make shorter: the time between two looks at the state, that before
+	// the first attempt after a failure, and the length of segments; 0 is the usual.
 	pollEvery, retryAfter time.Duration
+	segment               int64
 }
 
 // DefaultOptions returns the defaults of the command line, without a directory.
