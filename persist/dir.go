@@ -281,7 +281,7 @@ func (d *dirDriver) Start(s *slab.Store, e Events) Journal {
 func (d *dirDriver) mark(s *slab.Store) error {
 	stamp := d.o.Clock.World()
 	stamp.Now = s.Now()
-	g, err := createSegment(d.fs, d.dir, Header{Kind: KindJournal, File: rand.Uint64(), Seq: d.next(), Ver: s.Version(), Stamp: stamp}, headerBytes+blockBytes)
+	g, err := createSegment(d.fs, d.dir, Header{Kind: KindJournal, File: rand.Uint64(), Seq: d.next(), Ver: s.Version(), Stamp: stamp}, headerBytes+blockBytes, make([]byte, 0, headerBytes+blockBytes))
 	if err != nil {
 		return err
 	}

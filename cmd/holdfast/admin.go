@@ -45,12 +45,8 @@ or JSON with --json. A failure is one line and exit code 1.`,
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	flags := cmd.PersistentFlags()
-	flags.StringVar(&a.addr, "addr", "127.0.0.1:11211", "server: host:port or the path of a Unix socket")
-	flags.DurationVar(&a.timeout, "timeout", 5*time.Second, "longest wait for an answer")
-	flags.StringVar(&a.user, "user", "", "user to log in as, on a server with an auth file")
-	flags.StringVar(&a.passwordFile, "password-file", "", "file that holds the password of --user, - for standard input")
-	flags.BoolVar(&a.json, "json", false, "print JSON instead of tables")
+	a.connectFlags(cmd)
+	cmd.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON instead of tables")
 	cmd.AddCommand(
 		a.statsCommand(), a.settingsCommand(), a.slabsCommand(), a.itemsCommand(), a.connsCommand(),
 		a.keysCommand(), a.getCommand(), a.setCommand(), a.deleteCommand(), a.touchCommand(),
@@ -58,6 +54,15 @@ or JSON with --json. A failure is one line and exit code 1.`,
 		a.snapshotCommand(), a.persistenceCommand(),
 	)
 	return cmd
+}
+
+// connectFlags are the options that say which server it is.
+func (a *admin) connectFlags(cmd *cobra.Command) {
+	flags := cmd.PersistentFlags()
+	flags.StringVar(&a.addr, "addr", "127.0.0.1:11211", "server: host:port or the path of a Unix socket")
+	flags.DurationVar(&a.timeout, "timeout", 5*time.Second, "longest wait for an answer")
+	flags.StringVar(&a.user, "user", "", "user to log in as, on a server with an auth file")
+	flags.StringVar(&a.passwordFile, "password-file", "", "file that holds the password of --user, - for standard input")
 }
 
 // connect dials the server and logs in if a user is named.

@@ -41,6 +41,9 @@ func newRootCommand(stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
 	root.AddCommand(
 		newServeCommand(stdout, stderr),
 		newAdminCommand(),
+		newCheckCommand(),
+		newDumpCommand(),
+		newLoadCommand(),
 		newVersionCommand(),
 	)
 	for _, name := range laterCommands {
