@@ -36,6 +36,7 @@ type dirDriver struct {
 	found   Found
 	files   dirFiles
 	foreign map[uint64]bool // numbers of files that are left alone
+	marks   []uint64        // empty segments: a newer one says more
 	trouble []string        // of Find
 	unread  bool            // it could not even be listed
 
@@ -175,6 +176,8 @@ func (d *dirDriver) findSegment(seq uint64, last bool) {
 				d.found.Begin = d.base.head.Stamp.Now
 			}
 		}
+	} else if r.head.File != 0 {
+		d.marks = append(d.marks, seq)
 	}
 	if last {
 		d.found.Last = max(d.found.Last, lastNow(r))
@@ -285,7 +288,15 @@ func (d *dirDriver) mark(s *slab.Store) error {
 	if err != nil {
 		return err
 	}
-	return g.close(s.Now())
+	if err := g.close(s.Now()); err != nil {
+		return err
+	}
+	for _, seq := range d.marks { // or a server that never lives to its first snapshot leaves ever more
+		if err := d.fs.Remove(d.path(segmentName(seq))); err != nil {
+			return err
+		}
+	}
+	return d.fs.SyncDir(d.dir)
 }
 
 // dirJournal is the journal as the Keeper sees it.

@@ -22,9 +22,6 @@ const probeName = "probe"
 // lockName is the file whose lock says whose the directory is.
 const lockName = "lock"
 
-// ErrInUse: another process keeps its items there.
-var ErrInUse = errors.New("it is in use by another server")
-
 // prepareDir makes the directory, unless it is there, and checks that it may be
 // used: it must be this user's own, for whoever can put a file there can put
 // items into the cache.

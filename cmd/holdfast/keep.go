@@ -269,8 +269,11 @@ func (k *keeping) node(o *options, store *slab.Store, log zerolog.Logger) *serve
 // if clients are to be served meanwhile, or if a low port wants root, whose
 // rights are given up before the data directory is touched.
 func (o *options) listensEarly() (bool, error) {
-	if o.keep.Dir == "" || o.serveWhileLoading {
+	if o.keep.Dir == "" {
 		return true, nil
+	}
+	if err := giveDirectory(o); err != nil || o.serveWhileLoading {
+		return true, err
 	}
 	eps, err := o.endpoints()
 	if err != nil {
@@ -290,6 +293,29 @@ func (o *options) listensEarly() (bool, error) {
 		return false, err
 	}
 	return false, becomeUser(o.user)
+}
+
+// giveDirectory makes the data directory for the user of -u if it is missing: that
+// user may not make one where it belongs, in /var/lib for example.
+func giveDirectory(o *options) error {
+	if o.user == "" || os.Geteuid() != 0 {
+		return nil
+	}
+	uid, gid, err := lookupUser(o.user)
+	if err != nil {
+		return fail(exitNoUser, "-u %s: there is no such user", printable(o.user))
+	}
+	if err = os.MkdirAll(filepath.Dir(o.keep.Dir), 0o755); err != nil {
+		return fail(exitOS, "--data-dir: %v", err)
+	}
+	err = os.Mkdir(o.keep.Dir, 0o700)
+	if err == nil {
+		err = os.Lchown(o.keep.Dir, uid, gid)
+	}
+	if err != nil && !errors.Is(err, os.ErrExist) {
+		return fail(exitOS, "--data-dir: %v", err)
+	}
+	return nil
 }
 
 // openLate opens the sockets unless that was done before.

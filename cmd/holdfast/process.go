@@ -126,6 +126,10 @@ func writePidFile(path string) (absolute, warning string, err error) {
 	return absolute, warning, writeWhole(absolute, ".tmp", strconv.Itoa(os.Getpid())+"\n")
 }
 
+// keepHeap is what persistence may take of the heap, in bytes: changes that the
+// journal has not written yet, 64 MiB at most, and buffers of snapshots and of loading.
+const keepHeap = 160 << 20
+
 // tuneRuntime fits Go's runtime to a server whose data lies outside its heap.
 //
 // The heap holds sessions and buffers only, a few megabytes, and requests
@@ -139,12 +143,16 @@ func writePidFile(path string) (absolute, warning string, err error) {
 // the kernel, and the accepting and background goroutines need one as well.
 //
 // GOGC, GOMEMLIMIT and GOMAXPROCS in the environment win.
-func tuneRuntime(threads, maxConns int) {
+func tuneRuntime(threads, maxConns int, keeps bool) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400)
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(128<<20 + int64(maxConns)*(32<<10))
+		limit := 128<<20 + int64(maxConns)*(32<<10)
+		if keeps {
+			limit += keepHeap
+		}
+		debug.SetMemoryLimit(limit)
 	}
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(threads + 2)

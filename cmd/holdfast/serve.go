@@ -210,7 +210,7 @@ func prepareProcess(o *options) error {
 		}
 		o.server.AuthFile = path
 	}
-	tuneRuntime(o.server.Threads, o.server.MaxConns)
+	tuneRuntime(o.server.Threads, o.server.MaxConns, o.keep.Dir != "")
 	signal.Ignore(syscall.SIGPIPE) // a log reader that goes away must not end the server
 	return nil
 }
