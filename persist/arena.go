@@ -30,12 +30,10 @@ import (
 // file before the file is set aside.
 const arenaFailures = 3
 
-// ErrInUse: another process has the file or directory.
-var ErrInUse = errors.New("in use by another process")
-
 // Arena is an open memory file and the store in it.
 type Arena struct {
 	path  string
+	later uint64
 	file  *memoryFile
 	store *slab.Store
 	clock Clock
@@ -58,11 +56,13 @@ type ArenaNote struct {
 }
 
 // OpenArena makes a store whose items live in the file at path, and which has
-// the items that are in there already. conf is the store's, without Memory. The
-// file is made if it is not there. Close ends it; the store is closed by that too.
-func OpenArena(path string, conf slab.Config, clock Clock, log zerolog.Logger) (*Arena, error) {
+// the items that are in there already, unless they are older than version later,
+// which is known to have been given out elsewhere since. conf is the store's,
+// without Memory. The file is made if it is not there. Close ends it; the store
+// is closed by that too.
+func OpenArena(path string, conf slab.Config, later uint64, clock Clock, log zerolog.Logger) (*Arena, error) {
 	began := time.Now()
-	a := &Arena{path: path, clock: clock, log: log.With().Str("file", path).Logger()}
+	a := &Arena{path: path, later: later, clock: clock, log: log.With().Str("file", path).Logger()}
 	need, err := slab.MemoryBytes(conf)
 	if err != nil {
 		return nil, err
@@ -173,6 +173,9 @@ func (a *Arena) inspect() (found slab.Found, why string) {
 	if found.Failures >= arenaFailures {
 		return found, fmt.Sprintf("the last %d starts from it failed", found.Failures)
 	}
+	if found.Version < a.later {
+		return found, "later items are kept elsewhere"
+	}
 	then, ok := readNote(a.file.mem)
 	if world := a.clock.World(); !found.Sealed && (!ok || then.Boot != world.Boot) && !a.file.volatile {
 		return found, "the machine went down while it was in use"
@@ -190,7 +193,7 @@ func (a *Arena) convert(old oldMemory) error {
 		a.log.Warn().Err(err).Msg("a memory file that was to be read cannot be; it is kept as it is")
 		return nil
 	}
-	a.store.BeginRestore(slab.MemoryVersion(old.mem), int(found.Items))
+	a.store.BeginRestore(found.Version, int(found.Items))
 	w := a.store.NewWorker()
 	full := uint64(0)
 	n, err := slab.Salvage(old.mem, func(r *slab.Record) {
@@ -239,3 +242,5 @@ func readNote(mem []byte) (Stamp, bool) {
 	}
 	return parseStamp(b), crc32.Checksum(b[:stampBytes], castagnoli) == binary.LittleEndian.Uint32(b[stampBytes:])
 }
+
+var errNoDir = errors.New("no data directory (start with --data-dir)")

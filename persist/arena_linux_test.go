@@ -42,6 +42,7 @@ type arenaTest struct {
 	*testing.T
 	path  string
 	clock *fakeClock
+	later uint64
 	log   bytes.Buffer
 }
 
@@ -51,7 +52,7 @@ func newArenaTest(t *testing.T) *arenaTest {
 
 func (t *arenaTest) open(conf slab.Config) *Arena {
 	t.Helper()
-	a, err := OpenArena(t.path, conf, t.clock, zerolog.New(&t.log))
+	a, err := OpenArena(t.path, conf, t.later, t.clock, zerolog.New(&t.log))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +187,7 @@ func TestArenaConversionCutShort(t *testing.T) {
 	}
 	conf := arenaConfig(8)
 	conf.GrowthFactor = 1.1
-	a, err := OpenArena(at.path+"2", conf, at.clock, zerolog.Nop())
+	a, err := OpenArena(at.path+"2", conf, 0, at.clock, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,6 +211,7 @@ func TestArenaSetsAsideWhatItCannotUse(t *testing.T) {
 			}
 		},
 		"deadly":     func(at *arenaTest) { at.poke(516, arenaFailures) },
+		"superseded": func(at *arenaTest) { at.later = 1 << 40 },
 		"power lost": func(at *arenaTest) { at.clock.s.Boot[0]++ },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -227,6 +229,7 @@ func TestArenaSetsAsideWhatItCannotUse(t *testing.T) {
 				t.Error("the evidence is gone:", err)
 			}
 			at.close(a)
+			at.later = 0
 			a = at.open(arenaConfig(8))
 			at.want(a, "sealed", 0)
 			at.close(a)
@@ -255,7 +258,7 @@ func (t *arenaTest) poke(at int64, v byte) {
 func TestArenaHasOneOwner(t *testing.T) {
 	at := newArenaTest(t)
 	a := at.open(arenaConfig(8))
-	if _, err := OpenArena(at.path, arenaConfig(8), at.clock, zerolog.Nop()); !errors.Is(err, ErrInUse) {
+	if _, err := OpenArena(at.path, arenaConfig(8), 0, at.clock, zerolog.Nop()); !errors.Is(err, ErrInUse) {
 		t.Errorf("a second owner: %v", err)
 	}
 	at.close(a)
@@ -277,7 +280,7 @@ func TestArenaRefusesStrangeFiles(t *testing.T) {
 			if err := make(path); err != nil {
 				t.Fatal(err)
 			}
-			_, err := OpenArena(path, arenaConfig(8), System, zerolog.Nop())
+			_, err := OpenArena(path, arenaConfig(8), 0, System, zerolog.Nop())
 			if err == nil || !strings.Contains(err.Error(), name) && name != "regular file" {
 				t.Errorf("%v", err)
 			}
@@ -311,7 +314,7 @@ func TestArenaOnAFullFileSystem(t *testing.T) {
 	a := at.open(arenaConfig(8))
 	at.fill(a, 0, 1000)
 	at.kill(a)
-	_, err := OpenArena(at.path, arenaConfig(14), at.clock, zerolog.Nop())
+	_, err := OpenArena(at.path, arenaConfig(14), 0, at.clock, zerolog.Nop())
 	if !errors.Is(err, unix.ENOSPC) || !strings.Contains(err.Error(), "lower -m") {
 		t.Fatalf("%v", err)
 	}

@@ -36,6 +36,7 @@ type Config struct {
 	ReadBufMemLimit int64         // -o read_buf_mem_limit, bytes; 0 is none
 	DebugClock      bool          // debugtime is a command
 	ClockStart      uint32        // store time at the start, in seconds, that items from an earlier process go on from; 0 is a fresh start
+	MemoryFile      string        // -e, as stats settings shows it; "" is none
 	BindingProtocol string        // -B: auto-negotiate or ascii
 	Version         string        // what version answers: 1.6.45-holdfast
 }

@@ -25,7 +25,7 @@ func (n *Node) settingsStats(w *statWriter) {
 	w.yes("track_sizes", conf.TrackSizes)
 	w.str("inline_ascii_response", "no")
 	w.int("num_napi_ids", 0)
-	w.str("memory_file", "(null)")
+	w.orNull("memory_file", n.cfg.MemoryFile)
 	w.int("client_flags_size", 4)
 	w.str("eviction", conf.Eviction) // ours; last, where no reader expects another
 }

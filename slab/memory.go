@@ -33,6 +33,8 @@ type Found struct {
 	// when it was last told the time.
 	Items uint64
 	Now   uint32
+	// Version is the highest that was given out.
+	Version uint64
 	// Failures is how many times in a row New did not return.
 	Failures int
 }
@@ -52,7 +54,7 @@ func Inspect(mem []byte) (Found, error) {
 	return Found{
 		Sealed: p.state.Load() == memorySealed,
 		Bytes:  int64(p.pages) * int64(p.pageBytes),
-		Items:  p.items.Load(), Now: p.now.Load(), Failures: int(p.streak.Load()),
+		Items:  p.items.Load(), Now: p.now.Load(), Version: p.ver.Load() & verMask, Failures: int(p.streak.Load()),
 	}, nil
 }
 
@@ -165,7 +167,3 @@ func (s *Store) takeOver() {
 	}
 	p.streak.Store(0)
 }
-
-// MemoryVersion returns the highest version that was given out by the store in
-// the memory, which Inspect has found to be one.
-func MemoryVersion(mem []byte) uint64 { return superOf(mem).ver.Load() & verMask }

@@ -97,7 +97,17 @@ var flagTable = []option{
 	{short: 'N', long: "napi-ids", arg: "num", doc: "accepted without effect: threads are not bound to network queues", apply: setNapiIDs},
 	{short: 'Z', long: "enable-ssl", doc: "TLS " + notYet, apply: refuse("-Z: TLS " + notYet + "; put a TLS proxy such as stunnel in front")},
 	{short: 'S', long: "enable-sasl", doc: "SASL " + notYet, apply: refuse("-S: SASL belongs to the binary protocol, which " + notYet + "; use -Y <file> for passwords in the text protocol")},
-	{short: 'e', long: "memory-file", arg: "file", doc: "item memory in a file " + notYet, apply: refuse("-e: item memory in a file " + notYet)},
+	{
+		short: 'e', long: "memory-file", arg: "file",
+		doc: "item memory in this file, on a memory file system such as /dev/shm: items survive the end of the process, a crash too. All of -m is reserved in it, and the index comes on top",
+		apply: func(o *options, v string) error {
+			if v == "" {
+				return fail(exitFailure, "-e: no file given")
+			}
+			o.server.MemoryFile = v
+			return nil
+		},
+	},
 	{short: 'o', long: "extended", arg: "list", doc: "suboptions, separated by commas; see below", apply: applySuboptions},
 }
 

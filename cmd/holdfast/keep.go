@@ -13,8 +13,6 @@ import (
 	"time"
 
 	"github.com/holdfast-cache/holdfast/persist"
-	"github.com/holdfast-cache/holdfast/server"
-	"github.com/holdfast-cache/holdfast/slab"
 	"github.com/rs/zerolog"
 )
 
@@ -56,13 +54,16 @@ func openKeeping(o *options, log zerolog.Logger, stderr io.Writer) (*keeping, er
 	return k, nil
 }
 
-// attach gives the node its keeper and the store its items, unless clients are
-// to be served meanwhile: then load comes later.
-func (k *keeping) attach(o *options, store *slab.Store, signals <-chan os.Signal) error {
+// attach gives the store its items, unless it has them from its memory file, or
+// clients are to be served meanwhile: then load comes later.
+func (k *keeping) attach(o *options, mem *memory, signals <-chan os.Signal) error {
 	if k == nil {
 		return nil
 	}
-	k.Start(store, o.serveWhileLoading, false)
+	k.Start(mem.store, o.serveWhileLoading, mem.kept())
+	if mem.kept() {
+		return nil
+	}
 	if !o.serveWhileLoading {
 		if err := k.loadFirst(signals); err != nil {
 			return err
@@ -101,8 +102,8 @@ func (k *keeping) loadFirst(signals <-chan os.Signal) error {
 }
 
 // loadMeanwhile loads the items while clients are served.
-func (k *keeping) loadMeanwhile(ctx context.Context) {
-	if k == nil || !k.o.serveWhileLoading {
+func (k *keeping) loadMeanwhile(ctx context.Context, mem *memory) {
+	if k == nil || !k.o.serveWhileLoading || mem.kept() {
 		return
 	}
 	k.loaded = make(chan struct{})
@@ -256,13 +257,12 @@ func (k *keeping) abandon() {
 	}
 }
 
-// node makes the node of a store, with its keeper.
-func (k *keeping) node(o *options, store *slab.Store, log zerolog.Logger) *server.Node {
-	n := server.NewNode(&o.server, store, log)
-	if k != nil {
-		n.SetKeeper(k.Keeper)
+// later is a version that the directory knows to have been given out.
+func (k *keeping) later() uint64 {
+	if k == nil {
+		return 0
 	}
-	return n
+	return k.Found().Ver
 }
 
 // listensEarly says whether the sockets are opened before the items are loaded:

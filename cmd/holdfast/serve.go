@@ -62,11 +62,6 @@ func serve(o *options, stderr io.Writer) error {
 	log := newLogger(stderr)
 	o.server.DebugClock = os.Getenv("HOLDFAST_DEBUG_CLOCK") == "1"
 
-	store, err := slab.New(o.slab)
-	if err != nil {
-		return storeFailure(err)
-	}
-	defer func() { _ = store.Close() }()
 	early, err := o.listensEarly()
 	if err != nil {
 		return err
@@ -82,15 +77,22 @@ func serve(o *options, stderr io.Writer) error {
 		closeAll(lns)
 		return err
 	}
+	mem, err := openMemory(o, k.later(), log)
+	if err != nil {
+		k.abandon()
+		closeAll(lns)
+		return err
+	}
+	defer mem.close()
 	defer k.abandon() // unless finish has come first
-	if err := k.attach(o, store, signals); err != nil {
+	if err := k.attach(o, mem, signals); err != nil {
 		closeAll(lns)
 		if errors.Is(err, errStopped) {
 			return nil
 		}
 		return err
 	}
-	s := &service{o: o, log: log, store: store, keep: k, signals: signals}
+	s := &service{o: o, log: log, mem: mem, keep: k, signals: signals}
 	return s.run(lns, early)
 }
 
@@ -98,7 +100,7 @@ func serve(o *options, stderr io.Writer) error {
 type service struct {
 	o       *options
 	log     zerolog.Logger
-	store   *slab.Store
+	mem     *memory
 	keep    *keeping // nil: nothing is kept
 	node    *server.Node
 	signals <-chan os.Signal
@@ -108,7 +110,10 @@ type service struct {
 func (s *service) run(lns []net.Listener, early bool) error {
 	o, log := s.o, s.log
 	zerolog.SetGlobalLevel(zerolog.Disabled) // a bad password file is an exit code here, not a log line
-	s.node = s.keep.node(o, s.store, log)
+	s.node = server.NewNode(&o.server, s.mem.store, log)
+	if k := s.mem.keeper(s.keep); k != nil {
+		s.node.SetKeeper(k)
+	}
 	defer s.node.Close()
 	err := s.node.ReloadAuth()
 	zerolog.SetGlobalLevel(zerolog.InfoLevel) // the start-up lines show at every -v
@@ -130,7 +135,7 @@ func (s *service) run(lns []net.Listener, early bool) error {
 		}
 	}
 	if o.server.Verbosity >= 2 {
-		logClasses(log, s.store)
+		logClasses(log, s.mem.store)
 	}
 	removePid := announce(o, log, lns)
 	defer removePid()
@@ -157,7 +162,7 @@ func (s *service) serve(srv *server.Server, lns []net.Listener) error {
 		defer close(handled)
 		s.handleSignals(ctx, cancel, srv)
 	}()
-	s.keep.loadMeanwhile(ctx)
+	s.keep.loadMeanwhile(ctx, s.mem)
 	err := srv.Serve(ctx, lns...)
 	cancel(nil) // a client may have ended it
 	<-handled   // further signals are finish's
