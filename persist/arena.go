@@ -30,6 +30,9 @@ import (
 // file before the file is set aside.
 const arenaFailures = 3
 
+// ErrInUse: another process has the file or directory.
+var ErrInUse = errors.New("in use by another process")
+
 // Arena is an open memory file and the store in it.
 type Arena struct {
 	path  string

@@ -56,17 +56,17 @@
 // Item memory in a file of a memory file system (arena.go) needs no writing at
 // all: what the process has in memory when it ends is in the file.
 //
-//	FILE  page 0: what is where │ pages of items …         mapped, all of it reserved
-//	       └ Stamp of the start    └ found by state words, after a kill
-//	FILE.old, FILE.bad            being read; set aside
+//		FILE  page 0: what is where │ pages of items …         mapped, all of it reserved
+//		       └ Stamp of the start    └ found by state words, after a kill
+//		FILE.old, FILE.bad            being read; set aside
 //
-//   - A1: every page that the store may touch is reserved before: a file system
-//     without room is an error of the start, never a signal later.
-//   - A2: one process has the file, by a lock that the kernel lets go when it ends.
-//   - A3: it is believed only as long as the machine that wrote it is up, or if it
-//     was closed in order; and if nothing later is known from the data directory.
-//   - A4: what cannot be believed is kept under another name, if there is room,
-//     and the server starts.
+//	  - A1: every page that the store may touch is reserved before: a file system
+//	    without room is an error of the start, never a signal later.
+//	  - A2: one process has the file, by a lock that the kernel lets go when it ends.
+//	  - A3: it is believed only as long as the machine that wrote it is up, or if it
+//	    was closed in order; and if nothing later is known from the data directory.
+//	  - A4: what cannot be believed is kept under another name, if there is room,
+//	    and the server starts.
 //
 // # When it is cut off
 //
