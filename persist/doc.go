@@ -18,6 +18,34 @@
 // higher version is the later, so entries may be read back in any order, twice,
 // and from several files.
 //
+// # The Keeper
+//
+//	cmd ──Open──▶ Keeper ──▶ Driver: Source  Find, Restore
+//	server ─────▶  │  when               Sink    Start, Snapshot, Probe
+//	  Synced?      │  health            │
+//	  Snapshot     │  statistics        ├─ dirDriver  files of a directory: dir.go
+//	  Stats        ▼                    └─ whatever else is registered: driver.go
+//	        run: due? ─▶ make
+//
+// The Keeper decides when: it restores, has snapshots made when they are due
+// (by the clock, by the journal's growth, because versions have come far, because
+// the driver wants one), and if that fails tries again, after a pause, by a Probe
+// first. While it fails the state is degraded, and Options.OnError says what
+// follows. The driver knows how, and nothing of the above.
+//
+//   - K1: a snapshot is never made of a store whose items are not all loaded: it
+//     would take the place of one that has them.
+//   - K2: one snapshot is made at a time, the last one included.
+//   - K3: the store's clock goes on where it stopped, whatever becomes of the wall
+//     clock while the machine runs, so exptimes are never rewritten. While a journal is
+//     read back it stands where the oldest file has it, for an item may have been
+//     given a longer life since.
+//   - K4: versions go on far above any that a file names (versionStep), and a file
+//     that names them is written before half of that is used up, at every start to begin with.
+//   - K5: a file is removed only when a newer snapshot is published, and only if
+//     Options.SnapshotKeep newer ones are complete. Damage is renamed, not removed, and a
+//     file of a later version is not touched.
+//
 // # Snapshots
 //
 // A snapshot is made while the store is in use: nothing is forked and nothing
@@ -87,6 +115,8 @@
 //
 // # Goroutines
 //
+//	Keeper.run               has snapshots made when they are due; Close ends it
+//	one per snapshot         the caller of Driver.Snapshot; Close cuts it short
 //	writeSnapshot's caller   walks, and fills blocks; holds one stripe at a time
 //	one per snapshot         compresses, paces and writes, on a thread of low
 //	                         priority; holds no lock that others wait for
