@@ -39,7 +39,7 @@ var suboptionTable = []suboption{
 	{name: "hash_algorithm", arg: "name", def: "xxh3", doc: noEffect + "jenkins, murmur3 and xxh3 are known, xxh3 is used", apply: checkHashAlgorithm},
 	{name: "slab_reassign", def: "on", doc: "let pages move between classes", apply: func(o *options, _ string) error { o.slab.SlabReassign = true; return nil }},
 	{name: "no_slab_reassign", doc: "keep pages in their classes", apply: func(o *options, _ string) error { o.slab.SlabReassign = false; return nil }},
-	{name: "slab_automove", arg: "0-2", optional: true, def: "1", doc: "0 never move a page unasked, 1 by age, 2 on every eviction", apply: setAutomove},
+	{name: "slab_automove", arg: "0-2", optional: true, def: "1", doc: "0 never move a page unasked, 1 by demand and age, 2 on every eviction", apply: setAutomove},
 	{name: "no_slab_automove", doc: "the same as slab_automove=0", apply: func(o *options, _ string) error { o.slab.Automove = 0; return nil }},
 	{name: "slab_automove_ratio", arg: "num", def: "0.8", doc: "age of the youngest class, as a share of the oldest, that moves a page", apply: floatIn(0, 1, func(o *options) *float64 { return &o.slab.AutomoveRatio })},
 	{name: "slab_automove_window", arg: "3-1800", def: "10", doc: "seconds looked at before a page moves", apply: intIn(3, 1800, func(o *options) *int { return &o.slab.AutomoveWindow })},
