@@ -181,6 +181,17 @@
 // the store 10 to 17 percent of the bytes. The last two columns give the
 // simulation as many bytes of items as the store held at the end.
 //
+// # Where the time goes
+//
+// Of a multiget of 50 over 10 k items the store takes 13 % of a server's
+// samples: findLocked 4, Get 4, Prefetch 4; over 4 M items 20 %, 12 of them in
+// the prefetch instructions, which wait once as many lines are on their way as
+// the processor can fetch at a time. memmove copies item to reply, 16 %, and is
+// where lines arrive that were asked for before. Per key that is two lines, bucket and item, and
+// a third if the value reaches over: fewer only if the item were in the bucket.
+// A stripe's lock is taken per key, uncontended, 5 ns of about 100: holding it
+// for several keys would have to sort them by stripe first.
+//
 // # Not here
 //
 // No protocol, no file, no socket, no clock, and no goroutine but those of a
