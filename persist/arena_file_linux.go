@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/holdfast-cache/holdfast/slab"
 	"golang.org/x/sys/unix"
 )
 
@@ -286,3 +287,36 @@ func (m *memoryFile) unmap() error {
 
 // close unmaps the file and lets others have it.
 func (m *memoryFile) close() error { return errors.Join(m.unmap(), m.f.Close()) }
+
+// isArena reports whether a file begins as memory files do.
+func isArena(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	var head [8]byte
+	_, err = f.ReadAt(head[:], 0)
+	return errors.Join(err, f.Close()) == nil && slab.IsMemory(head)
+}
+
+// openArenaToRead maps a memory file that no server has. What is written to the
+// mapping does not reach the file.
+func openArenaToRead(path string) (*memoryFile, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	m := &memoryFile{path: path, f: f}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, ErrInUse), f.Close())
+	}
+	size, err := m.size()
+	if err == nil {
+		m.mem, err = unix.Mmap(int(f.Fd()), 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_NORESERVE)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return m, nil
+}

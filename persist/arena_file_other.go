@@ -32,3 +32,7 @@ func (m *memoryFile) hugePages() bool                         { return false }
 func (m *memoryFile) onDisk() bool                            { return false }
 func (m *memoryFile) sync() error                             { return errNoArena }
 func (m *memoryFile) close() error                            { return errNoArena }
+
+func isArena(string) bool { return false }
+
+func openArenaToRead(string) (*memoryFile, error) { return nil, errNoArena }

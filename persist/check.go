@@ -96,6 +96,9 @@ func isData(name string) bool {
 }
 
 func checkFile(fs FS, path string, each func(string, BlockReport)) Report {
+	if r, is := readArena(fs, path, nil); is {
+		return r
+	}
 	r, err := openReader(fs, path)
 	if err != nil {
 		return Report{Name: path, Err: err}

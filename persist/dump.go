@@ -14,10 +14,13 @@ type DumpEntry struct {
 }
 
 // Dump calls visit for the entries of a snapshot or a journal segment, in the
-// order of the file; what visit gets is valid until it returns. Blocks that are
+// order of the file, or for the items of a memory file, in none; what visit gets is valid until it returns. Blocks that are
 // damaged are passed over: the Report that comes back counts them. Dump stops at
 // the first error of visit's, and returns it.
 func Dump(fs FS, path string, visit func(e *DumpEntry) error) (Report, error) {
+	if r, is := readArena(fs, path, visit); is {
+		return r, r.Err
+	}
 	r, err := openReader(fs, path)
 	if err != nil {
 		return Report{Name: path, Err: err}, err

@@ -1,6 +1,7 @@
 package slab
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -57,6 +58,9 @@ func Inspect(mem []byte) (Found, error) {
 		Items:  p.items.Load(), Now: p.now.Load(), Version: p.ver.Load() & verMask, Failures: int(p.streak.Load()),
 	}, nil
 }
+
+// IsMemory reports whether memory that begins so may be a store's. Inspect tells.
+func IsMemory(head [8]byte) bool { return binary.NativeEndian.Uint64(head[:]) == superMagic }
 
 // check says what is wrong with a super at the start of so many bytes.
 func (p *super) check(bytes int) error {

@@ -46,7 +46,7 @@ func (s *Store) recover() {
 	s.recoverPages()
 	// Items come before the limit: if it is lower than it was, Maintain evicts.
 	limit := s.limit.Swap(limitBytesUpper)
-	s.expect(int(s.super.items.Load()))
+	s.expect(int(min(s.super.items.Load(), s.chunks())))
 	r.inParallel(func() func(uint32) {
 		w := &scanner{r: r}
 		return w.page
@@ -81,6 +81,14 @@ func (s *Store) recoverPages() {
 			p.mu.freeLen++
 		}
 	}
+}
+
+// chunks returns how many chunks the pages of all classes have.
+func (s *Store) chunks() (n uint64) {
+	for id := range s.classes {
+		n += uint64(s.classes[id].npages) * uint64(s.classes[id].perPage)
+	}
+	return n
 }
 
 // inParallel has every processor look at pages until all were looked at; begin

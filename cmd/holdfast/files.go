@@ -21,9 +21,9 @@ func newCheckCommand() *cobra.Command {
 	var asJSON, blocks bool
 	cmd := &cobra.Command{
 		Use:   "check <dir|file>",
-		Short: "Verify snapshots and journals",
+		Short: "Verify snapshots, journals and memory files",
 		Long: `Read every snapshot and journal of a data directory, or one file, and verify
-every block. The exit code is 1 if something is not as it was written. A server
+every block; or the memory file of a server (-e) that has ended. The exit code is 1 if something is not as it was written. A server
 may be using the directory meanwhile. The torn end that a crash leaves on a journal is no damage.`,
 		Args: oneArg("a data directory or a file of one"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -99,6 +99,8 @@ func newFileReport(r *persist.Report) fileReport {
 		f.Kind = "snapshot"
 	case persist.KindJournal:
 		f.Kind = "journal"
+	case persist.KindArena:
+		f.Kind = "memory"
 	}
 	switch {
 	case r.Err != nil:
@@ -137,8 +139,9 @@ func newDumpCommand() *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
 		Use:   "dump <file|dir>",
-		Short: "Print the items of a snapshot, a journal or a data directory",
-		Long: `Print the items of a snapshot, of a segment of a journal, or of a data directory as
+		Short: "Print the items of a snapshot, a journal, a data directory or a memory file",
+		Long: `Print the items of a snapshot, of a segment of a journal, of the memory file of a
+server (-e) that has ended, or of a data directory as
 a restart would have them: as JSON, one item a line, or as commands that any
 memcached can load:
 

@@ -243,7 +243,7 @@ func TestOptionsRefused(t *testing.T) {
 		{"--data-dir /x --restore=strict --serve-while-loading", 64, "leave one of them out"},
 		{"--snapshot", 1, "ambiguous"},
 		{"--metrics", 64, "not in this version"},
-		{"-e /tmp/x", 64, "not in this version"},
+		{"-e /dev/shm/x --data-dir=/tmp/x --journal=os", 0, ""},
 		{"-o bogus", 1, "illegal suboption"},
 		{"-o modern,,track_sizes", 1, "illegal suboption"},
 		{"-o ssl_chain_cert=x", 64, "not in this version"},
