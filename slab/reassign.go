@@ -189,11 +189,13 @@ func (s *Store) endMoveLocked() {
 	s.observe(Event{Kind: EventPageMove, Class: uint8(m.mu.src), Dst: uint8(m.mu.dst), Done: true})
 }
 
-// stopMove gives the move under way up.
+// stopMove gives the move under way up, and what was to follow.
 func (s *Store) stopMove() {
 	m := &s.move
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.mu.plan = movePlan{}
+	m.wanting.Store(0)
 	if m.mu.active {
 		s.undrain(&m.mu.d)
 		s.endMoveLocked()
