@@ -273,7 +273,10 @@ func TestPersistDiskFull(t *testing.T) {
 				t.Fatalf("remount: %v", err)
 			}
 			waitFor(t, "it keeps again", func() bool { return persistence(t, p, "state") == "ok" })
-			s.want("set after 0 0 1\r\nx\r\nsnapshot\r\n", "STORED\r\nOK\r\n")
+			s.want("set after 0 0 1\r\nx\r\n", "STORED\r\n")
+			waitFor(t, "a snapshot is made", func() bool { // one that the clock has begun may be in the way
+				return s.ask("snapshot\r\n", 1) == "OK\r\n"
+			})
 			if err := p.Kill(); err != nil {
 				t.Fatal(err)
 			}

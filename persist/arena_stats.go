@@ -40,12 +40,20 @@ func (n *ArenaNote) Why() string {
 // else: what is in memory is kept, and nobody has to wait for anything.
 type ArenaKeeper struct{ *Arena }
 
-// Appended and the others answer that nothing is ever waited for.
-func (ArenaKeeper) Appended() uint64            { return 0 }
-func (ArenaKeeper) Synced(uint64) bool          { return true }
-func (ArenaKeeper) NotifySynced(uint64, func()) {}
-func (ArenaKeeper) Holds() bool                 { return false }
-func (ArenaKeeper) Refusal() string             { return "" }
+// Appended is always 0: nobody is told of changes.
+func (ArenaKeeper) Appended() uint64 { return 0 }
+
+// Synced is always true: what is in memory is as safe as was promised.
+func (ArenaKeeper) Synced(uint64) bool { return true }
+
+// NotifySynced has nothing to wait for.
+func (ArenaKeeper) NotifySynced(_ uint64, wake func()) { wake() }
+
+// Holds is false: no reply waits.
+func (ArenaKeeper) Holds() bool { return false }
+
+// Refusal is always "".
+func (ArenaKeeper) Refusal() string { return "" }
 
 // Snapshot fails: there is no place for one.
 func (ArenaKeeper) Snapshot(done func(error)) bool {

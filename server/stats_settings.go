@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"strconv"
 
 	"github.com/holdfast-cache/holdfast/slab"
@@ -25,7 +26,7 @@ func (n *Node) settingsStats(w *statWriter) {
 	w.yes("track_sizes", conf.TrackSizes)
 	w.str("inline_ascii_response", "no")
 	w.int("num_napi_ids", 0)
-	w.orNull("memory_file", n.cfg.MemoryFile)
+	w.str("memory_file", cmp.Or(n.cfg.MemoryFile, "(null)"))
 	w.int("client_flags_size", 4)
 	w.str("eviction", conf.Eviction) // ours; last, where no reader expects another
 }
