@@ -21,14 +21,15 @@ const module = "github.com/holdfast-cache/holdfast"
 
 // mayImport says which packages of ours and of others a package may import,
 // tests excepted. "std-" stands for the standard library without io, net, os,
-// sync and time. Imports point one way: protocol and slab know nobody, server
-// knows both, persist knows slab, and only cmd/holdfast wires.
+// sync and time. Imports point one way: protocol, slab and cluster know nobody,
+// server knows the first two, persist knows slab, and only cmd/holdfast wires.
 var mayImport = map[string][]string{
 	"protocol":     {"std-", "io"},
 	"slab":         {"std", "golang.org/x/sys/unix", "github.com/zeebo/xxh3"},
 	"persist":      {"std", "slab", "golang.org/x/sys/unix", "github.com/rs/zerolog", "github.com/zeebo/xxh3", "github.com/klauspost/compress/s2", "github.com/klauspost/compress/zstd"},
+	"cluster":      {"std-", "github.com/dgryski/go-jump", "github.com/goccy/go-yaml", "github.com/goccy/go-yaml/ast", "github.com/goccy/go-yaml/parser", "github.com/goccy/go-yaml/token", "github.com/zeebo/xxh3"},
 	"server":       {"std", "protocol", "slab", "golang.org/x/sys/unix", "github.com/rs/zerolog", "github.com/valyala/bytebufferpool"},
-	"cmd/holdfast": {"std", "protocol", "slab", "server", "persist", "golang.org/x/sys/unix", "github.com/rs/zerolog", "github.com/spf13/cobra"},
+	"cmd/holdfast": {"std", "protocol", "slab", "server", "persist", "cluster", "golang.org/x/sys/unix", "github.com/rs/zerolog", "github.com/spf13/cobra"},
 	"integration":  {"std", "protocol", "slab", "server", "persist"},
 	"benchmarks":   {"std", "protocol", "slab", "golang.org/x/sys/unix", "github.com/HdrHistogram/hdrhistogram-go", "gonum.org/v1/plot", "gonum.org/v1/plot/plotter", "gonum.org/v1/plot/vg", "gonum.org/v1/plot/vg/draw"},
 }
