@@ -325,3 +325,8 @@ func fullAddress(address string) (string, error) {
 func cleanName(name string) bool {
 	return len(name) <= 255 && !slices.ContainsFunc([]byte(name), func(c byte) bool { return c <= ' ' || c == 0x7f })
 }
+
+// YAML returns c as the text of a config file.
+func (c *Config) YAML() ([]byte, error) {
+	return yaml.MarshalWithOptions(c, yaml.IndentSequence(true))
+}
