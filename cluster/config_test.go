@@ -147,7 +147,7 @@ func TestExplain(t *testing.T) {
 	}{
 		{
 			PoolConfig{HashTag: "{}", SkipPrefix: "app:"}, "app:user:{key:0}", // xxh3("key:0") is known from the vectors
-			Explanation{Part: "key:0", PartRule: `skip_prefix "app:", hash_tag "{}"`, Hash: "xxh3", HashValue: "0xb464ee7b63344e80", Distribution: "jump", Why: "jump to bucket 0 of 3"},
+			Explanation{Part: "key:0", PartRule: `skip_prefix "app:", hash_tag "{}"`, Hash: "xxh3", HashValue: "0xb464ee7b63344e80", Distribution: "jump", Why: "bucket 0 of 3"},
 		},
 		{
 			PoolConfig{Distribution: "modula", Hash: "crc"},

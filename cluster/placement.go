@@ -200,7 +200,7 @@ func (p *jumpHash) Owner(key []byte) int { return int(jump.Hash(p.hash.sum(key),
 
 func (p *jumpHash) Why(key []byte) Why {
 	owner := p.Owner(key)
-	return Why{owner, p.hash.sum(key), true, fmt.Sprintf("jump to bucket %d of %d", owner, p.slots)}
+	return Why{owner, p.hash.sum(key), true, fmt.Sprintf("bucket %d of %d", owner, p.slots)}
 }
 
 // modula is hash % N of libmemcached, gomemcache and others. With weights it is

@@ -3,6 +3,8 @@
 //	holdfast serve …       serve, with memcached's options
 //	holdfast -p 11211 …    the same: options without a subcommand serve
 //	holdfast admin …       ask or change a running server, memcached included
+//	holdfast which …       say which server of a pool owns a key
+//	holdfast import …      make a pool's config of twemproxy's or libmemcached's
 //
 // # Who reads what
 //
@@ -10,6 +12,7 @@
 //	        └▶ anything else ─▶ root.go (cobra)       flags.go and suboptions.go ─▶ options
 //	                             ├─ serve
 //	                             ├─ admin …           options ─▶ slab.Config, server.Config
+//	                             ├─ which, import    config file ─▶ cluster.Map
 //	                             └─ version, completion
 //
 // Options are rows of two tables, one for the letters and long names
@@ -31,7 +34,7 @@
 // memcached's options only, listens on all addresses unless told otherwise
 // (with a warning in the log), and refuses to run as root without -u.
 //
-// Not the business of this package: what a request means (server) and where an
-// item lies (slab). It is the only one that wires the others together, reads
-// flags or prints.
+// Not the business of this package: what a request means (server), where an item
+// lies (slab) and who owns a key (cluster). It is the only one that wires the
+// others together, reads flags or prints.
 package main

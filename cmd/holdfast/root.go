@@ -44,6 +44,8 @@ func newRootCommand(stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
 		newCheckCommand(),
 		newDumpCommand(),
 		newLoadCommand(),
+		newWhichCommand(),
+		newImportCommand(),
 		newVersionCommand(),
 	)
 	for _, name := range laterCommands {
