@@ -30,7 +30,7 @@ var mayImport = map[string][]string{
 	"cluster":      {"std-", "github.com/dgryski/go-jump", "github.com/goccy/go-yaml", "github.com/goccy/go-yaml/ast", "github.com/goccy/go-yaml/parser", "github.com/goccy/go-yaml/token", "github.com/zeebo/xxh3"},
 	"server":       {"std", "protocol", "slab", "golang.org/x/sys/unix", "github.com/rs/zerolog", "github.com/valyala/bytebufferpool"},
 	"cmd/holdfast": {"std", "protocol", "slab", "server", "persist", "cluster", "golang.org/x/sys/unix", "github.com/rs/zerolog", "github.com/spf13/cobra"},
-	"integration":  {"std", "protocol", "slab", "server", "persist"},
+	"integration":  {"std", "protocol", "slab", "server", "persist", "cluster"},
 	"benchmarks":   {"std", "protocol", "slab", "golang.org/x/sys/unix", "github.com/HdrHistogram/hdrhistogram-go", "gonum.org/v1/plot", "gonum.org/v1/plot/plotter", "gonum.org/v1/plot/vg", "gonum.org/v1/plot/vg/draw"},
 }
 
