@@ -41,7 +41,7 @@ func BenchmarkHash(b *testing.B) {
 	}
 }
 
-// P1: asking for an owner allocates nothing, whatever the placement, the hash
+// K1: asking for an owner allocates nothing, whatever the placement, the hash
 // and the part of the key.
 func TestOwnerAllocatesNothing(t *testing.T) {
 	long := make([]byte, 250)

@@ -22,22 +22,25 @@
 //
 // # What always holds
 //
-//	P1  Owner has an answer for every key, below the number of slots, and the same
+// K numbers are this package's; P6 and F1 are the promise and the rule of the proxy
+// that bind placement.
+//
+//	K1  Owner has an answer for every key, below the number of slots, and the same
 //	    each time (but for random). It allocates nothing and keeps no key.
-//	P2  Keys belong to slots, and slots are names: another address under the same
+//	K2  Keys belong to slots, and slots are names: another address under the same
 //	    name moves nothing. A slot without a name is named by its address.
-//	P3  Health is not an input. A server that is down owns its keys still; they
-//	    fail or miss, and no neighbour serves what it held before. Re-hashing on
+//	P6  Health is not an input. A server that is down owns its keys still; they
+//	    fail or miss, and no neighbour serves what it held before. F1: re-hashing on
 //	    failure (auto_eject_hosts, REMOVE-FAILED-SERVERS) is how twemproxy comes to
 //	    answer values that were overwritten, and is not carried over.
-//	P4  Only a Map of a higher epoch gives a key another owner.
-//	P5  With jump and ch3 a slot added at the end takes about 1/(N+1) of the keys, and
+//	K3  Only a Map of a higher epoch gives a key another owner.
+//	K4  With jump and ch3 a slot added at the end takes about 1/(N+1) of the keys, and
 //	    keys move to it only. With rendezvous a slot removed anywhere moves its
 //	    own keys only.
-//	P6  A placement is the same on every machine: floats are rounded as the
+//	K5  A placement is the same on every machine: floats are rounded as the
 //	    original program rounds them, products are never fused with sums, and C's
 //	    char is signed unless the pool says otherwise.
-//	P7  Every column of testdata/vectors, taken from the programs themselves, is a
+//	K6  Every column of testdata/vectors, taken from the programs themselves, is a
 //	    test. One program was not run: dalli is compared with a port of it.
 //
 // # Which one to take

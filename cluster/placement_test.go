@@ -35,7 +35,7 @@ func equalSlots(n int) []Slot {
 	return slots
 }
 
-// P1: every placement answers every key, always the same slot.
+// K1: every placement answers every key, always the same slot.
 func TestOwnerIsTotalAndSteady(t *testing.T) {
 	for _, name := range DistributionNames() {
 		t.Run(name, func(t *testing.T) {
@@ -64,7 +64,7 @@ func TestOwnerIsTotalAndSteady(t *testing.T) {
 	}
 }
 
-// P5: one slot more moves about 1/(n+1) of the keys, all of them to it.
+// K4: one slot more moves about 1/(n+1) of the keys, all of them to it.
 func TestGrowthMovesKeysToTheNewSlotOnly(t *testing.T) {
 	const keyCount = 4_000
 	keys := someKeys(keyCount)
@@ -157,7 +157,7 @@ func TestWeightsAreShares(t *testing.T) {
 	}
 }
 
-// P5: a slot that leaves in the middle of a weighted rendezvous takes its own keys only.
+// K4: a slot that leaves in the middle of a weighted rendezvous takes its own keys only.
 func TestRendezvousLosesOneSlot(t *testing.T) {
 	keys := someKeys(5000)
 	rapid.Check(t, func(t *rapid.T) {
@@ -194,7 +194,7 @@ func TestMinusLog(t *testing.T) {
 	})
 }
 
-// P2: names own keys, addresses do not.
+// K2: names own keys, addresses do not.
 func TestNewAddressMovesNothing(t *testing.T) {
 	keys := someKeys(2000)
 	for _, name := range DistributionNames() {
