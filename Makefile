@@ -28,7 +28,7 @@ setup: ## install what the tests need: a real memcached and real clients (into .
 test: setup build ## all tests: unit, race, scripts, dialogues with real servers and clients
 	go test -timeout 30m ./...
 	go test -timeout 30m -tags heaparena ./slab ./server
-	go test -timeout 30m -race -short ./protocol ./slab ./server
+	go test -timeout 30m -race -short ./protocol ./slab ./server ./persist
 
 test-long: setup build ## the soak: half an hour of everything at once, then the fuzzers
 	HOLDFAST_LONG=30m go test -run Mixed -v -timeout 60m ./integration
@@ -37,7 +37,7 @@ test-long: setup build ## the soak: half an hour of everything at once, then the
 lint: ## go vet, staticcheck, errcheck, gofumpt; for other systems too
 	go vet ./...
 	go vet -tags heaparena ./...
-	GOOS=darwin go vet ./cmd/... ./server ./slab ./protocol
+	GOOS=darwin go vet ./cmd/... ./server ./slab ./protocol ./persist ./cluster
 	go tool staticcheck ./...
 	go tool errcheck -ignoretests -exclude .ci/errcheck-excludes ./...
 	@unformatted=$$(go tool gofumpt -l .); if [ -n "$$unformatted" ]; then \
