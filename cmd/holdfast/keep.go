@@ -79,6 +79,19 @@ var errStopped = errors.New("stopped while loading")
 // loadFirst loads the items, unless a signal ends it.
 func (k *keeping) loadFirst(signals <-chan os.Signal) error {
 	ctx, cancel := context.WithCancelCause(context.Background())
+	end := onStop(signals, func(sig string) {
+		k.log.Info().Str("signal", sig).Msg("stopping before all is loaded; what is kept stays as it was")
+		cancel(errStopped)
+	})
+	err := k.load(ctx, false)
+	end()
+	cancel(nil)
+	return err
+}
+
+// onStop calls f for every signal to stop, until end is called. Other signals are
+// passed over.
+func onStop(signals <-chan os.Signal, f func(sig string)) (end func()) {
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -88,17 +101,15 @@ func (k *keeping) loadFirst(signals <-chan os.Signal) error {
 				return
 			case sig := <-signals:
 				if sig == syscall.SIGTERM || sig == syscall.SIGINT {
-					k.log.Info().Str("signal", sig.String()).Msg("stopping before all is loaded; what is kept stays as it was")
-					cancel(errStopped)
+					f(sig.String())
 				}
 			}
 		}
 	}()
-	err := k.load(ctx, false)
-	close(stop)
-	<-stopped
-	cancel(nil)
-	return err
+	return func() {
+		close(stop)
+		<-stopped
+	}
 }
 
 // loadMeanwhile loads the items while clients are served.
@@ -209,21 +220,10 @@ func (k *keeping) finish(signals <-chan os.Signal) error {
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		for {
-			select {
-			case <-stop:
-				return
-			case sig := <-signals:
-				if sig == syscall.SIGTERM || sig == syscall.SIGINT {
-					k.log.Warn().Str("signal", sig.String()).Msg("the last snapshot is skipped")
-					cancel(errSkipped)
-				}
-			}
-		}
-	}()
+	deaf := onStop(signals, func(sig string) {
+		k.log.Warn().Str("signal", sig).Msg("the last snapshot is skipped")
+		cancel(errSkipped)
+	})
 	began := time.Now()
 	end := k.show(func() string {
 		items, _ := k.SnapshotProgress()
@@ -231,8 +231,7 @@ func (k *keeping) finish(signals <-chan os.Signal) error {
 	}, true)
 	err := k.Close(ctx)
 	end()
-	close(stop)
-	<-stopped
+	deaf()
 	switch {
 	case errors.Is(context.Cause(ctx), errSkipped):
 		return nil
