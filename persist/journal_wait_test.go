@@ -182,7 +182,8 @@ func TestJournalStall(t *testing.T) {
 	if err := k.j.close(); err != nil {
 		t.Fatal(err)
 	}
-	if s := k.j.stats(); s.Gaps != 0 || s.Dropped != 0 || len(k.states) != 0 {
+	// On a busy machine other operations may have taken as long since.
+	if s := k.j.stats(); s.Gaps != 0 || s.Dropped != 0 || s.State.degraded {
 		t.Errorf("%+v", s)
 	}
 	again, _ := restored(t, k.mem, "d")
