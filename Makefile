@@ -1,7 +1,7 @@
 # Type "make" for the list of targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build run setup test test-long lint fuzz bench bench-compare bench-ref clean
+.PHONY: help build run setup test test-long lint fuzz bench bench-compare bench-persist bench-ref clean
 
 ADDR ?= 127.0.0.1:11211
 FUZZTIME ?= 20s
@@ -57,6 +57,9 @@ bench: build ## server CPU per operation beside memcached: a short table
 
 bench-compare: build ## every measure beside its rivals (RIVALS=name=path,…), kept in benchmarks/results
 	go run ./benchmarks -rivals "$(RIVALS)" -results benchmarks/results
+
+bench-persist: build ## snapshots, restarts and journals beside Redis, kept in benchmarks/results
+	go run ./benchmarks -only '^persist:' -rounds 3 -rivals redis-server -results benchmarks/results
 
 bench-ref: ## the short table, this tree beside another commit (REF=…)
 	@set -e; dir=$$(mktemp -d); trap 'git worktree remove --force "$$dir/tree"; rm -rf "$$dir"' EXIT; \

@@ -18,6 +18,7 @@ type Measure struct {
 	Aim    float64 // 0: none
 	Short  bool    // part of the short table too
 	Meta   bool    // needs meta commands, which only memcached and Holdfast have
+	Asked  bool    // taken only when -only says which measures to take
 	Stage  *Stage
 	Func   func(*Session) (float64, error)
 }
@@ -52,6 +53,9 @@ type Options struct {
 
 // wants says whether m is to be measured.
 func (o Options) wants(m *Measure) bool {
+	if m.Asked && (o.Only == nil || o.Only.String() == "") {
+		return false
+	}
 	return (m.Short || !o.Short) && (o.Only == nil || o.Only.MatchString(m.Family+": "+m.Name))
 }
 

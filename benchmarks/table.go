@@ -1,5 +1,7 @@
 package main
 
+import "slices"
+
 // The states that servers are measured in. Memory is given so that everything
 // fits, except where filling it up is the point.
 var (
@@ -63,7 +65,7 @@ func Measures(o Options) ([]Measure, error) {
 
 		{Family: "stalls", Name: "worst while 4 M items expire at once", Unit: "µs", Stage: expiry, Func: worstOfExpiry},
 		{Family: "stalls", Name: "items left 4 s after 4 M of them expired", Unit: "items", Rule: Absolute, Bar: expiryLive, Stage: expiry, Func: leftAfterExpiry},
-	}, append(shiftMeasures(), hits...)...), err
+	}, slices.Concat(shiftMeasures(), hits, persistMeasures())...), err
 }
 
 // fill prepares a stage with so many items of one value length.

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,6 +24,7 @@ type Target struct {
 	Name    string
 	Program []string
 	Kind    Kind
+	Args    []string // behind all others
 }
 
 // Process is a running Target.
@@ -66,7 +68,7 @@ func Start(t Target, threads, memory int, cores ...int) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	args := append(append([]string{}, t.Program...), t.Kind.flags(threads, memory)...)
+	args := slices.Concat(t.Program, t.Kind.flags(threads, memory), t.Args)
 	for i, a := range args {
 		args[i] = strings.ReplaceAll(a, "{port}", strconv.Itoa(port))
 	}
@@ -78,7 +80,7 @@ func Start(t Target, threads, memory int, cores ...int) (*Process, error) {
 	if err := p.startBound(cores); err != nil {
 		return nil, fmt.Errorf("start %s: %w", t.Name, err)
 	}
-	for range 500 {
+	for range 2000 {
 		c, err := net.Dial("tcp", p.Addr)
 		if err == nil {
 			return p, c.Close()
