@@ -56,11 +56,16 @@ type ArenaNote struct {
 	HugePages bool
 	// SetAside is why what was there could not be used, "" if it could.
 	SetAside string
+	// Whole says that everything is there that the last process had: false of an
+	// empty one, and of one whose process ended before its owner called Whole.
+	Whole bool
 }
 
 // OpenArena makes a store whose items live in the file at path, and which has
 // the items that are in there already, unless they are older than version later,
-// which is known to have been given out elsewhere since. conf is the store's,
+// which is known to have been given out elsewhere since. If later is not 0 items
+// are to be loaded from there, and what such a load has left unfinished is
+// cleared: it is begun anew. conf is the store's,
 // without Memory. The file is made if it is not there. Close ends it; the store
 // is closed by that too.
 func OpenArena(path string, conf slab.Config, later uint64, clock Clock, log zerolog.Logger) (*Arena, error) {
@@ -95,6 +100,7 @@ func (a *Arena) open(conf slab.Config, need int64) error {
 	if then, ok := readNote(a.file.mem); ok {
 		conf.Now = max(conf.Now, a.clock.World().Continue(then))
 	}
+	a.note.Whole = !found.Empty && *wholeMark(a.file.mem) != 0
 	a.store, err = slab.New(conf)
 	var old oldMemory
 	switch {
@@ -135,6 +141,13 @@ func (a *Arena) open(conf slab.Config, need int64) error {
 // reserve the space that the store needs.
 func (a *Arena) makeRoom(need int64) (slab.Found, error) {
 	found, why := a.inspect()
+	if why == "" && !found.Empty && a.later > 0 && *wholeMark(a.file.mem) == 0 {
+		a.log.Info().Msg("the last start ended before everything was loaded into the memory file; it is begun anew")
+		found = slab.Found{Empty: true}
+		if err := a.file.clear(); err != nil {
+			return found, err
+		}
+	}
 	if why == "" {
 		return found, a.file.resize(max(need, found.Bytes))
 	}
@@ -206,6 +219,10 @@ func (a *Arena) convert(old oldMemory) error {
 	})
 	a.store.EndRestore(true)
 	n.NoRoom += full
+	a.note.Whole = *wholeMark(old.mem) != 0
+	if a.note.Whole {
+		a.Whole()
+	}
 	a.note.Source, a.note.Recovery = "converted", n
 	return errors.Join(err, old.close())
 }
@@ -215,6 +232,10 @@ func (a *Arena) Store() *slab.Store { return a.store }
 
 // Note tells what was found when the arena was opened.
 func (a *Arena) Note() ArenaNote { return a.note }
+
+// Whole marks the memory as one that has everything: items that are kept
+// elsewhere need not be put into it again. Until then a crash leaves a part only.
+func (a *Arena) Whole() { *wholeMark(a.file.mem) = 1 }
 
 // Close ends the store. Nobody may use it any more. In an orderly end the next
 // start is spared from reading every item.
@@ -227,7 +248,9 @@ func (a *Arena) Close() error {
 	return errors.Join(err, a.file.sync(), a.store.Close(), a.file.close())
 }
 
-// The note in the memory: a Stamp and its checksum.
+// The note in the memory: a Stamp, its checksum, and whether the memory is whole.
+
+func wholeMark(mem []byte) *byte { return &slab.MemoryNote(mem)[stampBytes+4] }
 
 func (a *Arena) stamp() {
 	s := a.clock.World()

@@ -105,6 +105,9 @@ func (m *memoryFile) resize(n int64) error {
 	return m.remap(max(n, size))
 }
 
+// clear makes the file an empty one.
+func (m *memoryFile) clear() error { return errors.Join(m.unmap(), m.f.Truncate(0)) }
+
 // remap maps the first n bytes of the file, which it has.
 func (m *memoryFile) remap(n int64) error {
 	if int64(len(m.mem)) == n {

@@ -25,6 +25,7 @@ func openMemoryFile(string) (*memoryFile, error) { return nil, errNoArena }
 
 func (m *memoryFile) size() (int64, error)                    { return 0, errNoArena }
 func (m *memoryFile) resize(int64) error                      { return errNoArena }
+func (m *memoryFile) clear() error                            { return errNoArena }
 func (m *memoryFile) replace(string) error                    { return errNoArena }
 func (m *memoryFile) detach(string, int64) (oldMemory, error) { return oldMemory{}, errNoArena }
 func (m *memoryFile) remap(int64) error                       { return errNoArena }

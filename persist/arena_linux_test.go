@@ -335,3 +335,51 @@ func TestArenaOnAFullFileSystem(t *testing.T) {
 	at.fill(a, 0, 20_000) // every page can be used
 	at.close(a)
 }
+
+// A process that ends while it fills an arena from elsewhere leaves a part of the
+// items, and the arena says so, converted ones too.
+func TestArenaWhole(t *testing.T) {
+	at := newArenaTest(t)
+	whole := func(a *Arena, want bool) {
+		t.Helper()
+		if a.Note().Whole != want {
+			t.Fatalf("whole: %t", !want)
+		}
+	}
+	a := at.open(arenaConfig(8))
+	whole(a, false)
+	at.fill(a, 0, 100)
+	at.kill(a)
+	a = at.open(arenaConfig(8))
+	whole(a, false)
+	at.close(a)
+	other := arenaConfig(8)
+	other.GrowthFactor = 1.3
+	a = at.open(other)
+	whole(a, false)
+	a.Whole()
+	at.kill(a)
+	a = at.open(other)
+	whole(a, true)
+	at.close(a)
+	a = at.open(arenaConfig(8))
+	whole(a, true)
+	at.have(a, 0, 100)
+	at.kill(a)
+	at.later = 1
+	a = at.open(arenaConfig(8))
+	whole(a, true)
+	at.kill(a)
+
+	// One that was being filled is cleared if there is something to fill it from.
+	at.path += "2"
+	a = at.open(arenaConfig(8))
+	at.fill(a, 0, 100)
+	at.kill(a)
+	a = at.open(arenaConfig(8))
+	whole(a, false)
+	if n := a.Note(); n.Source != "empty" || n.Items != 0 {
+		t.Fatalf("%+v", n)
+	}
+	at.close(a)
+}

@@ -58,6 +58,7 @@ func openKeeping(o *options, log zerolog.Logger, stderr io.Writer) (*keeping, er
 // clients are to be served meanwhile: then load comes later.
 func (k *keeping) attach(o *options, mem *memory, signals <-chan os.Signal) error {
 	if k == nil {
+		mem.whole()
 		return nil
 	}
 	k.Start(mem.store, o.serveWhileLoading, mem.kept())
@@ -68,6 +69,7 @@ func (k *keeping) attach(o *options, mem *memory, signals <-chan os.Signal) erro
 		if err := k.loadFirst(signals); err != nil {
 			return err
 		}
+		mem.whole()
 	}
 	o.server.ClockStart = k.ClockStart()
 	return nil
@@ -122,6 +124,8 @@ func (k *keeping) loadMeanwhile(ctx context.Context, mem *memory) {
 		defer close(k.loaded)
 		if err := k.load(ctx, true); err != nil && ctx.Err() == nil {
 			k.log.Error().Err(err).Msg("the items could not be loaded")
+		} else if err == nil {
+			mem.whole()
 		}
 	}()
 }

@@ -63,8 +63,16 @@ func (m *memory) tell() {
 	}
 }
 
-// kept says that the store has the items of an earlier process.
-func (m *memory) kept() bool { return m.arena != nil && m.arena.Note().Source != "empty" }
+// kept says that the store has the items of an earlier process, all of them: one
+// that was killed while it loaded them from a directory leaves a part.
+func (m *memory) kept() bool { return m.arena != nil && m.arena.Note().Whole }
+
+// whole is told when nothing is to be loaded any more.
+func (m *memory) whole() {
+	if m.arena != nil {
+		m.arena.Whole()
+	}
+}
 
 // close ends the store when nobody uses it any more.
 func (m *memory) close() {
