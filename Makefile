@@ -31,8 +31,8 @@ test: setup build ## all tests: unit, race, scripts, dialogues with real servers
 	go test -timeout 30m -race -short ./protocol ./slab ./server
 	go test -timeout 30m -race -short -skip 'Every|Byte|Cut|Crash|Huge|Fuzz' ./persist # what is left out has one goroutine
 
-test-long: setup build ## the soak: half an hour of everything at once, then the fuzzers
-	HOLDFAST_LONG=30m go test -run Mixed -v -timeout 60m ./integration
+test-long: setup build ## the soak: half an hour of everything at once, hundreds of kills, then the fuzzers
+	HOLDFAST_LONG=30m go test -run 'Mixed|TestKill' -v -timeout 120m ./integration ./slab
 	$(MAKE) fuzz FUZZTIME=2m
 
 lint: ## go vet, staticcheck, errcheck, gofumpt; for other systems too

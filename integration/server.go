@@ -42,6 +42,18 @@ type Spec struct {
 
 // Start runs a server and returns when it takes connections.
 func Start(spec Spec) (*Process, error) {
+	p, err := Launch(spec)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.await(filepath.Join(p.dir, "port")); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w\n%s", p.cmd, err, p.stderr.String()), p.Kill())
+	}
+	return p, nil
+}
+
+// Launch runs a server and returns at once.
+func Launch(spec Spec) (*Process, error) {
 	dir, err := os.MkdirTemp("", "wire")
 	if err != nil {
 		return nil, err
@@ -66,9 +78,6 @@ func Start(spec Spec) (*Process, error) {
 		p.endErr = p.cmd.Wait()
 		close(p.ended)
 	}()
-	if err := p.await(portFile); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w\n%s", p.cmd, err, p.stderr.String()), p.Kill())
-	}
 	return p, nil
 }
 
