@@ -72,11 +72,7 @@ type killLoop struct {
 }
 
 func newKillLoop(t *testing.T, setup killSetup) *killLoop {
-	base := t.TempDir()
-	if shm, err := os.MkdirTemp("/dev/shm", "holdfast-test-"); err == nil { // memory, where a machine has it
-		base = shm
-		t.Cleanup(func() { _ = os.RemoveAll(shm) })
-	}
+	base := memoryDir(t)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	l := &killLoop{

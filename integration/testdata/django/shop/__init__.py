@@ -1,0 +1,1 @@
+"""A small Django project whose sessions are in the cache and nowhere else."""
