@@ -40,6 +40,7 @@ type Arena struct {
 	file  *memoryFile
 	store *slab.Store
 	clock Clock
+	began Stamp // of this start, once it is known
 	log   zerolog.Logger
 	note  ArenaNote
 }
@@ -98,7 +99,8 @@ func (a *Arena) open(conf slab.Config, need int64) error {
 	}
 	conf.Memory, conf.Now = a.file.mem, max(conf.Now, found.Now)
 	if then, ok := readNote(a.file.mem); ok {
-		conf.Now = max(conf.Now, a.clock.World().Continue(then))
+		a.began = a.clock.World().Resume(then)
+		conf.Now = max(conf.Now, a.began.Now)
 	}
 	a.note.Whole = !found.Empty && *wholeMark(a.file.mem) != 0
 	a.store, err = slab.New(conf)
@@ -254,7 +256,12 @@ func wholeMark(mem []byte) *byte { return &slab.MemoryNote(mem)[stampBytes+4] }
 
 func (a *Arena) stamp() {
 	s := a.clock.World()
-	s.Now = a.store.Now()
+	if r := s.Resume(a.began); a.began.WallNs != 0 && r.Now >= a.store.Now() {
+		s = r
+	} else {
+		s.Now = a.store.Now()
+	}
+	a.began = s
 	var b [stampBytes + 4]byte
 	s.put(b[:])
 	binary.LittleEndian.PutUint32(b[stampBytes:], crc32.Checksum(b[:stampBytes], castagnoli))

@@ -383,3 +383,24 @@ func TestArenaWhole(t *testing.T) {
 	}
 	at.close(a)
 }
+
+// However often a server starts, and however it ended, its clock keeps up.
+func TestArenaClockKeepsUp(t *testing.T) {
+	at := newArenaTest(t)
+	a := at.open(arenaConfig(8))
+	first := a.Store().Now()
+	for i := range 40 {
+		at.clock.s.WallNs += 700e6
+		at.clock.s.BootNs += 700e6
+		if i%2 == 0 {
+			at.kill(a)
+		} else {
+			at.close(a)
+		}
+		a = at.open(arenaConfig(8))
+	}
+	if now := a.Store().Now(); now < first+27 || now > first+28 {
+		t.Errorf("after 28 seconds it is %d seconds later", now-first)
+	}
+	at.kill(a)
+}

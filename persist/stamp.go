@@ -54,6 +54,16 @@ func (t Stamp) Continue(s Stamp) uint32 {
 	return uint32(min(int64(s.Now)+t.Since(s)/1e9, 1<<32-1))
 }
 
+// Resume is t with the store's clock continued from s. The part of a second that has
+// not counted yet is left to the next Stamp, or every start would lose one.
+func (t Stamp) Resume(s Stamp) Stamp {
+	t.Now = t.Continue(s)
+	rest := t.Since(s) % 1e9
+	t.WallNs -= rest
+	t.BootNs -= rest
+	return t
+}
+
 // Time returns the time of the world at which the store's clock says sec, given
 // that it was at s what s says.
 func (s Stamp) Time(sec uint32) time.Time {
