@@ -88,6 +88,9 @@ func newKillLoop(t *testing.T, setup killSetup) *killLoop {
 	}
 	for n := range killOwners {
 		o := &owner{rng: rand.New(rand.NewPCG(seed, uint64(n+1))), book: l.book, evicts: setup.evicts}
+		if setup.dir {
+			o.drift = time.Second // files are stamped with whole seconds
+		}
 		for i := range killKeys {
 			o.keys = append(o.keys, &knowledge{name: fmt.Sprintf("o%d-%d", n, i), may: []item{{}}})
 		}

@@ -130,6 +130,7 @@ type request struct {
 	hit, miss string
 	number    string // the second line of a hit, "" if there is none
 	show      bool   // a hit shows the item, which must be as it was
+	extends   bool   // the item there, by a piece
 	was       []item // what may have been there before
 }
 
@@ -156,7 +157,8 @@ type owner struct {
 	rng      *rand.Rand
 	keys     []*knowledge
 	book     *casBook
-	evicts   bool // an item may be gone at any time
+	evicts   bool          // an item may be gone at any time
+	drift    time.Duration // items may live that much longer for a start
 	serial   int
 	answered int
 	refused  int // for lack of memory
@@ -243,6 +245,10 @@ func (o *owner) settle(q *request) error {
 		is = q.there
 	case q.show && line == q.miss:
 		return o.match(q.key, was, nil, now)
+	case q.extends && line == q.miss && was[len(was)-1].value != nil && !o.evicts && !was[len(was)-1].going(now):
+		o.refused++ // that is the answer if there is no memory for the longer one
+		q.key.may = append(q.key.may, item{})
+		return nil
 	case q.miss != "" && strings.HasPrefix(line, q.miss):
 		if q.hit != "" && !o.evicts && !slices.ContainsFunc(was, func(it item) bool { return it.value == nil || it.going(now) }) {
 			return fail("there is an item")
@@ -372,6 +378,12 @@ func (o *owner) verify() error {
 			}
 		} else if line != "EN\r\n" {
 			return fmt.Errorf("mg answered %q", line)
+		}
+		for i := range k.may {
+			k.may[i].arrived(asked)
+			if it := &k.may[i]; !it.to.IsZero() {
+				it.to = it.to.Add(o.drift)
+			}
 		}
 		if err := o.match(k, k.may, s, asked); err != nil {
 			return err

@@ -167,7 +167,7 @@ func (o *owner) extend(q request, after bool) request {
 	}
 	q.there.cas, q.there.fresh = 0, false
 	q.text = fmt.Sprintf("%s %s 0 0 %d\r\n%s\r\n", verb, q.key.name, len(more), more)
-	q.hit, q.miss = "STORED", "NOT_STORED"
+	q.hit, q.miss, q.extends = "STORED", "NOT_STORED", true
 	return q
 }
 
