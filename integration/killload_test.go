@@ -257,7 +257,7 @@ func (o *owner) settle(q *request) error {
 			o.missed++
 		}
 		is = q.missing
-	case strings.HasPrefix(line, "SERVER_ERROR out of memory"):
+	case strings.HasPrefix(strings.ToLower(line), "server_error out of memory"):
 		o.refused++
 		q.key.may = append(q.key.may, item{})
 		return nil

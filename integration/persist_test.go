@@ -286,6 +286,101 @@ func TestPersistDiskFull(t *testing.T) {
 	}
 }
 
+// Wherever it is that the disk gets full, in a header, in a block, at the end of a
+// snapshot or a journal, the server goes on, says so, and keeps again when there is
+// room; and nothing that a kill leaves behind is a wrong value.
+func TestPersistFullAnywhere(t *testing.T) {
+	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
+		t.Log("only root may mount a small disk")
+		return
+	}
+	degraded, rounds := 0, 8
+	if os.Getenv("HOLDFAST_LONG") != "" {
+		rounds = 100
+	}
+	for round := range rounds {
+		disk := t.TempDir()
+		if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=8m,mode=700"); err != nil {
+			t.Fatalf("mount: %v", err)
+		}
+		t.Cleanup(func() { _ = syscall.Unmount(disk, syscall.MNT_DETACH) })
+		policy := journalPolicies[1+round%3]
+		dir := filepath.Join(disk, "data")
+		args := []string{"--journal=" + policy, "--snapshot-interval=1s", "--snapshot-codec=none", "--journal-timeout=50ms"}
+		p := startKeeping(t, dir, args...)
+		s := speak(t, p)
+		may := make([]map[string]bool, 20)
+		version := 0
+		set := func(sure bool) {
+			for i := range may {
+				version++
+				value := fmt.Sprintf("%05000d", version)
+				got := s.ask(fmt.Sprintf("set k%d 0 0 5000\r\n%s\r\n", i, value), 1)
+				if got != "STORED\r\n" && (sure || got != "SERVER_ERROR persistence timeout\r\n") {
+					t.Fatalf("round %d: set answered %q", round, got)
+				}
+				if sure || may[i] == nil {
+					may[i] = map[string]bool{}
+				}
+				may[i][value] = true
+			}
+		}
+		set(true)
+		s.want("snapshot\r\n", "OK\r\n")
+		fill := filepath.Join(disk, "fill")
+		leave(t, disk, fill, int64(round%25)*(20<<10))
+		for i := 0; i < 20 && persistence(t, p, "state") != "degraded"; i++ {
+			set(false)
+			s.ask("snapshot\r\n", 1)
+		}
+		s.want("mg k0 s\r\n", "HD s5000\r\n")
+		if persistence(t, p, "state") == "degraded" {
+			degraded++
+		}
+		if round%2 == 0 { // it gets room, and has all
+			if err := os.Remove(fill); err != nil {
+				t.Fatal(err)
+			}
+			waitFor(t, "it keeps again", func() bool { return persistence(t, p, "state") == "ok" })
+			set(true)
+			waitFor(t, "a snapshot", func() bool { return s.ask("snapshot\r\n", 1) == "OK\r\n" })
+		}
+		if err := p.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		s = speak(t, startKeeping(t, dir, args...))
+		for i, values := range may {
+			got := s.ask(fmt.Sprintf("mg k%d v\r\n", i), 1)
+			if got == "EN\r\n" && round%2 == 1 {
+				continue
+			}
+			if got = strings.TrimSpace(s.ask("", 1)); !values[got] {
+				t.Fatalf("round %d: k%d is %.40q of %d", round, i, got, len(got))
+			}
+		}
+	}
+	if degraded == 0 {
+		t.Error("the disk was never full")
+	}
+	t.Logf("%d of %d were degraded", degraded, rounds)
+}
+
+// leave fills a disk until so many bytes are left.
+func leave(t *testing.T, disk, file string, n int64) {
+	t.Helper()
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(disk, &fs); err != nil {
+		t.Fatal(err)
+	}
+	free := int64(fs.Bavail)*fs.Bsize - n
+	if free <= 0 {
+		return
+	}
+	if err := os.WriteFile(file, make([]byte, free), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // testReadOnly is TestPersistDiskFull for those who cannot mount.
 func testReadOnly(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
