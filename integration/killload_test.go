@@ -245,7 +245,7 @@ func (o *owner) settle(q *request) error {
 		is = q.there
 	case q.show && line == q.miss:
 		return o.match(q.key, was, nil, now)
-	case q.extends && line == q.miss && was[len(was)-1].value != nil && !o.evicts && !was[len(was)-1].going(now):
+	case q.extends && line == q.miss && !o.evicts && was[0].value != nil:
 		o.refused++ // that is the answer if there is no memory for the longer one
 		q.key.may = append(q.key.may, item{})
 		return nil
