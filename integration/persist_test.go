@@ -247,11 +247,7 @@ func TestPersistDiskFull(t *testing.T) {
 	}
 	for _, policy := range journalPolicies {
 		t.Run(policy, func(t *testing.T) {
-			disk := t.TempDir()
-			if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=1m,mode=700"); err != nil {
-				t.Fatalf("mount: %v", err)
-			}
-			t.Cleanup(func() { _ = syscall.Unmount(disk, syscall.MNT_DETACH) })
+			disk := mountSmall(t, "1m")
 			p := startKeeping(t, disk, "--journal="+policy, "--snapshot-interval=1s", "--snapshot-codec=none", "--journal-timeout=200ms")
 			s := speak(t, p)
 			value := strings.Repeat("x", 10_000)
@@ -299,11 +295,7 @@ func TestPersistFullAnywhere(t *testing.T) {
 		rounds = 100
 	}
 	for round := range rounds {
-		disk := t.TempDir()
-		if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=8m,mode=700"); err != nil {
-			t.Fatalf("mount: %v", err)
-		}
-		t.Cleanup(func() { _ = syscall.Unmount(disk, syscall.MNT_DETACH) })
+		disk := mountSmall(t, "8m")
 		policy := journalPolicies[1+round%3]
 		dir := filepath.Join(disk, "data")
 		args := []string{"--journal=" + policy, "--snapshot-interval=1s", "--snapshot-codec=none", "--journal-timeout=50ms"}
@@ -363,6 +355,17 @@ func TestPersistFullAnywhere(t *testing.T) {
 		t.Error("the disk was never full")
 	}
 	t.Logf("%d of %d were degraded", degraded, rounds)
+}
+
+// mountSmall mounts a file system of so many bytes.
+func mountSmall(t *testing.T, size string) string {
+	t.Helper()
+	disk := t.TempDir()
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "mode=700,size="+size); err != nil {
+		t.Fatalf("mount: %v", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(disk, syscall.MNT_DETACH) })
+	return disk
 }
 
 // leave fills a disk until so many bytes are left.

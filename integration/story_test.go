@@ -136,7 +136,7 @@ func TestStillLoggedIn(t *testing.T) {
 			if err := p.Kill(); err != nil {
 				t.Fatal(err)
 			}
-			p = start()
+			start()
 			alice.sees("/", "nobody: ")
 		})
 	}
