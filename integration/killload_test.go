@@ -188,7 +188,10 @@ func (o *owner) batch() error {
 		batch = append(batch, q)
 		text.WriteString(q.text)
 	}
-	go func() { // a large pipeline would wait for its replies to be read
+	sent := make(chan struct{})
+	defer func() { <-sent }() // an error may be answered before all of a value is sent
+	go func() {               // a large pipeline would wait for its replies to be read
+		defer close(sent)
 		all := text.String()
 		cut := o.cut(len(all))
 		if _, err := io.WriteString(o.c, all[:cut]); err == nil {
