@@ -29,9 +29,10 @@ type flusher struct {
 	out     []byte // for segments, one after the other
 	prev    uint64 // file of the segment before, if it was ended well
 	held    []*batch
-	written int    // so many of held are in seg
-	dirty   int64  // bytes written and not synced
-	pos     uint64 // before it everything is in held or let go
+	written int      // so many of held are in seg
+	kept    retained // what these hold, if they are held for long
+	dirty   int64    // bytes written and not synced
+	pos     uint64   // before it everything is in held or let go
 	durable atomic.Uint64
 	// gone are the bytes and entries that were let go.
 	gone, goneEntries uint64
@@ -174,8 +175,11 @@ func (j *journal) write() error {
 		return err
 	}
 	j.countWritten()
-	if f.syncAt == 0 && j.conf.policy == PolicyInterval {
-		f.syncAt = j.now() + int64(j.conf.interval)
+	if j.conf.policy == PolicyInterval {
+		f.kept.compact(f.held[:f.written], &j.spares)
+		if f.syncAt == 0 {
+			f.syncAt = j.now() + int64(j.conf.interval)
+		}
 	}
 	if j.conf.policy == PolicyOS {
 		j.letGo()
@@ -302,6 +306,7 @@ func (j *journal) letGo() {
 	}
 	n := copy(f.held, f.held[f.written:])
 	clear(f.held[n:])
+	f.kept.forget(f.written)
 	f.held, f.written = f.held[:n], 0
 }
 

@@ -109,3 +109,55 @@ func (s *spares) give(b *batch) {
 	}
 	s.mu.Unlock()
 }
+
+// retained is where batches wait for a sync that is far off: their bytes one behind
+// the other, so that the buffers of lanes, which a millisecond fills to a part
+// only, can be used again meanwhile. Its memory is used anew after every sync.
+type retained struct {
+	chunks [][]byte
+	at     int // chunk that is being filled
+	done   int // so many of the written batches have been looked at
+}
+
+// keptChunk is how much memory is taken at a time, in bytes; syncBytes and what a
+// round adds bound their number.
+const keptChunk = 1 << 20
+
+// compact moves the written batches here that are not here yet, but for those
+// that fill their buffers.
+func (r *retained) compact(written []*batch, spares *spares) {
+	for i := r.done; i < len(written); i++ {
+		b := written[i]
+		if cap(b.buf) != blockBytes+blockRawMax || len(b.buf) > cap(b.buf)/2 {
+			continue
+		}
+		written[i] = &batch{buf: r.copy(b.buf), lane: b.lane, entries: b.entries}
+		spares.give(b)
+	}
+	r.done = len(written)
+}
+
+// copy returns a copy of b, which has no room to grow.
+func (r *retained) copy(b []byte) []byte {
+	for r.at < len(r.chunks) && len(r.chunks[r.at])+len(b) > keptChunk {
+		r.at++
+	}
+	if r.at == len(r.chunks) {
+		r.chunks = append(r.chunks, make([]byte, 0, keptChunk))
+	}
+	c := &r.chunks[r.at]
+	from := len(*c)
+	*c = append(*c, b...)
+	return (*c)[from:len(*c):len(*c)]
+}
+
+// forget says that the first n batches are not needed any more.
+func (r *retained) forget(n int) {
+	if r.done -= n; r.done > 0 {
+		return // others, from before a failure, are still to be written again
+	}
+	for i := range r.chunks {
+		r.chunks[i] = r.chunks[i][:0]
+	}
+	r.at, r.done = 0, 0
+}
