@@ -31,6 +31,12 @@ const (
 	// snapshotAhead is how many blocks the walk may be ahead of the disk.
 	snapshotAhead = 4
 
+	// walkSpell is how long a walk that has a rate goes on before it rests for
+	// walkRest. Where cores are few it shares one with a thread that serves: the
+	// system would let it go on for milliseconds, however urgent a request is.
+	walkSpell = 200 * time.Microsecond
+	walkRest  = 100 * time.Microsecond
+
 	writebackBytes = 8 << 20
 	tmpSuffix      = ".tmp"
 )
@@ -223,6 +229,8 @@ func (w *snapshotWriter) walk(ctx context.Context) {
 	visit := w.visit
 	var c slab.Cursor
 	last := time.Now()
+	rested, rest := last, time.NewTimer(0)
+	defer rest.Stop()
 	step := 8
 	for done := false; !done && ctx.Err() == nil; {
 		before, items := len(w.buf.raw), int(w.buf.entries)
@@ -246,6 +254,15 @@ func (w *snapshotWriter) walk(ctx context.Context) {
 		}
 		runtime.Gosched()
 		last = time.Now()
+		if w.o.rate > 0 && last.Sub(rested) > walkSpell {
+			rest.Reset(walkRest)
+			select {
+			case <-rest.C:
+			case <-ctx.Done():
+			}
+			last = time.Now()
+			rested = last
+		}
 	}
 	w.pass()
 }
