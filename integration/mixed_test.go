@@ -192,7 +192,20 @@ func checkItems(t *testing.T, p *Process) {
 		t.Fatal(err)
 	}
 	if n := dump(t, c, r); n != items {
-		t.Errorf("a dump shows %d items of %d", n, items)
+		found := 0
+		for i := range items {
+			if _, err := fmt.Fprintf(c, "mg item%d\r\n", i); err != nil {
+				t.Fatal(err)
+			}
+			line, err := r.ReadString('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.HasPrefix(line, "HD") {
+				found++
+			}
+		}
+		t.Errorf("a dump shows %d items of %d, %d can be got", n, items, found)
 	}
 }
 

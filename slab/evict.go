@@ -29,6 +29,14 @@ func (s *Store) evictLocked(c *class, held hold) (victim, bool) {
 			return v, true
 		}
 	}
+	if ver := s.flushVer.Load(); c.swept != ver {
+		// A flush leaves the warm list dead, and what comes after it must not
+		// make room for that.
+		if v, ok := s.pullLocked(c, Warm, held, true); ok {
+			return v, true
+		}
+		c.swept = ver
+	}
 	if s.adaptive() {
 		s.settleLocked(c)
 	} else {

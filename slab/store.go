@@ -95,8 +95,11 @@ type class struct {
 	// probation is the share of the class's bytes for items that have yet to
 	// prove their worth (see adaptive.go).
 	probation float64
-	recalls   uint64 // stores of keys that have a ghost (see follow.go)
-	_         [64]byte
+	// swept is the flush mark up to which evictions have taken dead items off the
+	// warm list.
+	swept   uint64
+	recalls uint64 // stores of keys that have a ghost (see follow.go)
+	_       [64]byte
 }
 
 // list is one LRU list: new items at the head, victims at the tail.

@@ -135,7 +135,7 @@ func (s *Store) replaceLocked(c *class, f *fresh, old *header, oldRef uint32, in
 
 // insertOver enters a ref when the bucket is full and the index may not grow:
 // in place of the item of that bucket that was not accessed for the longest
-// time, rather one that is not active. It reports false if evictions are off.
+// time, rather one that is dead or not active. It reports false if evictions are off.
 // Caller holds the stripe.
 func (s *Store) insertOver(st *stripe, hash uint64, ref uint32) bool {
 	if s.cfg.NoEvict {
@@ -147,8 +147,11 @@ func (s *Store) insertOver(st *stripe, hash uint64, ref uint32) bool {
 	for b := s.index.bucket(s.home(st, hash)); ; b = s.index.bucket(b.next) {
 		for slot, r := range &b.refs {
 			h := s.header(r)
-			cold := age(h.loadState(), now)
-			if h.loadWord()&markActive == 0 {
+			state := h.loadState()
+			cold := age(state, now)
+			if expired, flushed := s.dead(h, state, now); expired || flushed {
+				cold += 2 * (accessMask + 1)
+			} else if h.loadWord()&markActive == 0 {
 				cold += accessMask + 1
 			}
 			if oldest.b == nil || cold > most {
