@@ -55,7 +55,8 @@ func TestJournalWaiters(t *testing.T) {
 	wait(0, waiters/2)
 	<-entered
 	all.Wait()
-	if late.Load() != waiters/2 || k.j.stats().Timeouts != waiters/2 || k.j.stats().UnsyncedAge == 0 {
+	until(t, "they are counted", func() bool { return k.j.stats().Timeouts == waiters/2 })
+	if late.Load() != waiters/2 || k.j.stats().UnsyncedAge == 0 {
 		t.Errorf("%d late of %d: %+v", late.Load(), waiters/2, k.j.stats())
 	}
 	if k.j.Synced(k.j.Appended()) {
