@@ -90,7 +90,8 @@ func TestDirectoryIsTidied(t *testing.T) {
 		}
 	}
 	text := strings.Join(got, " ")
-	if bad != badMax || strings.Contains(text, "hfs.tmp") || strings.Contains(text, "hfj.tmp") || !strings.Contains(text, "notes notes.tmp") {
+	// A snapshot of this life may be on its way under a name of its own.
+	if bad != badMax || strings.Contains(text, "01.hfs.tmp") || strings.Contains(text, "01.hfj.tmp") || !strings.Contains(text, "notes notes.tmp") {
 		t.Fatalf("%v", got)
 	}
 	l.set("a", "1", 0)
