@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -53,6 +54,17 @@ type PoolConfig struct {
 	HashStop string `yaml:"hash_stop,omitempty"`
 	// SkipPrefix is left out of a key that begins with it, before all else.
 	SkipPrefix string `yaml:"skip_prefix,omitempty"`
+	// Timeout is how long a request may take, from its arrival at the proxy; 250ms if
+	// left out.
+	Timeout time.Duration `yaml:"timeout,omitempty"`
+	// ConnectTimeout is how long a connection may take; 100ms if left out.
+	ConnectTimeout time.Duration `yaml:"connect_timeout,omitempty"`
+	// GetError is what a get of one key is answered whose server failed: "error", which
+	// is the default, or "miss".
+	GetError string `yaml:"get_error,omitempty"`
+	// MultigetError is what becomes of the keys of a failed server in a get of several:
+	// "omit", which is the default, leaves them out as misses, "fail" answers one error.
+	MultigetError string `yaml:"multiget_error,omitempty"`
 	// Servers are the slots, in order. With jump, modula and ch3 the order decides
 	// who owns a key: add at the end, and replace where you stand.
 	Servers []ServerConfig `yaml:"servers"`
@@ -201,6 +213,9 @@ func (p *PoolConfig) check() error {
 	if err := p.checkPlacement(); err != nil {
 		return err
 	}
+	if f := p.checkPolicies(); f != nil {
+		return f
+	}
 	if len(p.Servers) == 0 {
 		return fieldError("servers", "there must be at least one server")
 	}
@@ -219,6 +234,21 @@ func (p *PoolConfig) check() error {
 			return fieldError(outer, "%q is the name of server %d already; give one of them another", name, first)
 		}
 		seen[name] = i
+	}
+	return nil
+}
+
+// checkPolicies checks what the proxy does with requests that fail.
+func (p *PoolConfig) checkPolicies() error {
+	switch {
+	case p.Timeout < 0:
+		return fieldError("timeout", "%v is negative", p.Timeout)
+	case p.ConnectTimeout < 0:
+		return fieldError("connect_timeout", "%v is negative", p.ConnectTimeout)
+	case p.GetError != "" && p.GetError != "error" && p.GetError != "miss":
+		return fieldError("get_error", "%q is neither error nor miss", p.GetError)
+	case p.MultigetError != "" && p.MultigetError != "omit" && p.MultigetError != "fail":
+		return fieldError("multiget_error", "%q is neither omit nor fail", p.MultigetError)
 	}
 	return nil
 }

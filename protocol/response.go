@@ -69,6 +69,11 @@ type Response struct {
 	Value []byte
 	// Args is what follows on the line, without the space before it.
 	Args []byte
+	// ValueLen is the length of the data block in bytes.
+	ValueLen int
+	// Streaming says that the data block is not in the buffer: the caller must take
+	// ValueLen bytes and the line end itself (ResponseParser.InlineMax).
+	Streaming bool
 }
 
 // IsError says that the server refused the request.
@@ -93,6 +98,10 @@ func (r *Response) Flag(c byte) (arg []byte, ok bool) {
 type ResponseParser struct {
 	// ValueMax is the longest data block it accepts, in bytes; 0 is ValueLenMax.
 	ValueMax int
+	// InlineMax is the longest data block, in bytes, that Next waits to have whole
+	// in the buffer. A longer one that is not there yet is delivered as a Streaming
+	// response, of which only the line is used up. 0 is no limit.
+	InlineMax int
 
 	need int
 }
@@ -156,7 +165,12 @@ func (p *ResponseParser) Next(buf []byte, r *Response) (n int, err error) {
 // value takes the data block, size bytes from start on, into r.
 func (p *ResponseParser) value(buf []byte, start, size int, r *Response) (n int, err error) {
 	end := start + size
+	r.ValueLen = size
 	if len(buf) < end+2 {
+		if p.InlineMax > 0 && size > p.InlineMax {
+			r.Streaming = true
+			return start, nil
+		}
 		p.need = end + 2
 		return 0, nil
 	}

@@ -35,6 +35,9 @@ func (c *epollConn) wake() {
 	l.ringLocked()
 }
 
+// ready gives c a turn in this wake-up. Only its loop calls it.
+func (c *epollConn) ready() { c.loop.enqueue(c) }
+
 // turn gives c one turn: at most one read, its requests, and the write of what
 // they answered. events are what the kernel has said of it.
 func (l *epollLoop) turn(c *epollConn, events uint32) {

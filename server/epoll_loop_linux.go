@@ -3,6 +3,7 @@ package server
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -25,6 +26,8 @@ type epollLoop struct {
 	lane   *lane
 	epfd   int
 	wakeFD int // an eventfd: readable when there is mail
+
+	loopState // links to other servers, if there are any
 
 	again, spare []*epollConn // connections with a further turn coming
 	others       bool         // somebody else is known to be ready
@@ -73,6 +76,10 @@ func newEpollLoop(s *Server) (*epollLoop, error) {
 		return nil, err
 	}
 	l.lane = newLane(s.handler, &s.buffers, &s.conf)
+	if x, is := l.lane.exec.(LoopExecutor); is {
+		l.exec = x
+		x.Bind(l)
+	}
 	return l, nil
 }
 
@@ -114,14 +121,25 @@ func (l *epollLoop) ringLocked() {
 // last connection is closed.
 func (l *epollLoop) run() {
 	defer l.free()
+	defer l.unbind()
 	for !l.draining || l.count.Load() > 0 {
 		n := l.poll()
+		if l.exec != nil {
+			l.now = int64(time.Since(loopEpoch))
+		}
 		mail := false
 		for i := range n {
 			ev := &l.events[i]
 			if int(ev.Fd) == l.wakeFD {
 				mail = true
 				continue
+			}
+			if k := l.link(ev.Fd); k != nil {
+				l.linkEvent(k, ev.Events)
+				continue
+			}
+			if int(ev.Fd) >= len(l.table.conns) {
+				continue // a link that has been closed in this wake-up
 			}
 			// One that is queued has its turn below.
 			if c := l.table.conns[ev.Fd]; c != nil && !c.queued {
@@ -135,6 +153,9 @@ func (l *epollLoop) run() {
 			l.readMail()
 		}
 		l.runAgain()
+		if l.exec != nil {
+			l.settleLinks()
+		}
 	}
 }
 
@@ -151,10 +172,11 @@ func (l *epollLoop) poll() int {
 	if len(l.again) > 0 {
 		nap = 0
 	}
+	nap = l.untilNext(nap)
 	if n, rested := l.epollWait(unix.RawSyscall6, nap); !rested || nap == 0 {
 		return n
 	}
-	n, _ := l.epollWait(unix.Syscall6, -1)
+	n, _ := l.epollWait(unix.Syscall6, l.untilNext(-1))
 	return n
 }
 

@@ -263,6 +263,9 @@ func (c *netConn) writeOnce(o *Output) (int, error) {
 	return int(n), err
 }
 
+// ready is wake: turns of a goroutine are its own.
+func (c *netConn) ready() { c.wake() }
+
 // wake has the goroutine take a turn soon. It is called by any goroutine.
 func (c *netConn) wake() {
 	select {

@@ -106,6 +106,9 @@ func (o *Output) unpinFirst() {
 	}
 }
 
+// Drop forgets all that is not written and unpins it.
+func (o *Output) Drop() { o.discard() }
+
 // discard forgets all that is not written.
 func (o *Output) discard() {
 	for o.first < len(o.pins) {

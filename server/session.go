@@ -39,6 +39,7 @@ type Session struct {
 	started  bool // the producer has produced before
 	waiting  bool // its last word was ProducerWait
 
+	parting bool // it closes when the producer is done
 	closing bool // no more input is used, the output is still written
 	eof     bool // the client has ended its side
 
@@ -61,7 +62,11 @@ type valueInput struct {
 
 // waker is the transport's side of Wake: it sees to a turn of the session soon.
 // It may be called by any goroutine and does not block.
-type waker interface{ wake() }
+type waker interface {
+	wake()
+	// ready is wake for the goroutine that runs the session's turns.
+	ready()
+}
 
 // verdict is how a turn ended: what the session waits for.
 type verdict uint8

@@ -125,7 +125,8 @@ func (s *Session) step() (done int, ok bool) {
 		l.exec.Execute(s, b)
 	}
 	if last.Op == protocol.OpClose {
-		s.closing = true
+		s.closing = s.producer == nil
+		s.parting = true
 	}
 	if streaming && !s.closing {
 		s.beginValue(last)
@@ -212,6 +213,7 @@ func (s *Session) produce() verdict {
 		s.closing = true
 	}
 	s.producer = nil
+	s.closing = s.closing || s.parting
 	return verdictRead
 }
 

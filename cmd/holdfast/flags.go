@@ -14,7 +14,7 @@ var (
 	laterOptions = []string{
 		"replica-of", "join", "metrics",
 	}
-	laterCommands = []string{"proxy", "top"}
+	laterCommands = []string{"top"}
 )
 
 // flagTable is every option of the server's command line, in the order of the help.

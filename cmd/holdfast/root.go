@@ -40,6 +40,7 @@ func newRootCommand(stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
 	})
 	root.AddCommand(
 		newServeCommand(stdout, stderr),
+		newProxyCommand(stderr),
 		newAdminCommand(),
 		newCheckCommand(),
 		newDumpCommand(),

@@ -1,0 +1,55 @@
+// Package proxy serves many memcached servers behind one address: it is the
+// server.Handler of "holdfast proxy".
+//
+//	 client ─▶ server.Session ─▶ executor.Execute ─▶ flight: requests, cells, calls
+//	    ▲                                               │ route, owner of the key
+//	    │                                               ▼
+//	    │                        lane: ops in order ─▶ one write a wake-up ─▶ backend
+//	    │                          │
+//	    └── one write ◀─ compose ◀─┴─ replies, matched and checked, one by one
+//
+// A batch of a client, everything found in one read, becomes one flight. Each of
+// its requests makes a call, a get of many keys one for each backend that owns
+// some of them. A call goes into the lane of its loop to that backend. When the
+// wake-up ends each lane writes what it has collected from all clients. Replies
+// come back in the order of the requests; each is checked against the request it
+// must belong to and kept in the flight, and with the last one the client is
+// answered, in the order of its requests.
+//
+// # Files
+//
+//	proxy.go       Proxy: config, backends, reload
+//	executor.go    one loop's side: requests become calls
+//	head.go        requests as they go upstream
+//	flight.go      a client's batch, and how it is answered
+//	call.go        one request to one backend, and its completer
+//	lane.go        the connection: sending, time-outs, its end
+//	reply.go       which reply belongs to which request
+//	sink.go blob.go  long values, that are not copied
+//	backend.go     what all loops share of a server
+//	admin.go stats.go counters.go  commands without a key, and what is counted
+//
+// # Invariants
+//
+//	X1  Every request that wants a reply gets exactly one, in order; noreply gets
+//	    no byte. A request upstream always asks for a reply, so that the count of
+//	    requests and replies on a lane is exact.
+//	X2  A reply is given to the request it was made for or to nobody: a value must
+//	    have a key that was asked for, a meta reply the opaque that was sent. What
+//	    does not fit ends the connection.
+//	X3  A client has at most one flight: nothing of its next batch is sent before
+//	    the last reply of this one, so that it reads what it has written. Within a batch
+//	    that writes, all requests take the first lane of their backend.
+//	X4  A request that changes something is sent once. A plain read may be sent
+//	    again, once, if its connection ended before a byte of its reply came.
+//	X5  The owner of a key is the map's answer, whatever the state of its backend.
+//	X6  A call that has timed out leaves its place in the lane: a reply that comes
+//	    late is taken off and forgotten. After twice the time the connection ends.
+//	X7  Lanes, flights, calls and blobs belong to one loop and are touched by it
+//	    alone; a backend's state is atomic.
+//
+// # Locks
+//
+// Proxy.mu guards the lists of executors and backends. Nothing else is locked: the
+// tree of pools is one atomic pointer, counters are atomic.
+package proxy

@@ -1,0 +1,250 @@
+package proxy
+
+import (
+	"github.com/holdfast-cache/holdfast/protocol"
+	"github.com/holdfast-cache/holdfast/server"
+)
+
+// executor carries out the requests of one loop: it makes calls of them, which
+// its lanes take to the backends.
+type executor struct {
+	p    *Proxy
+	loop server.Loop
+	now  int64 // of this wake-up
+	due  int64 // when a lane wants expire; 0 is never
+
+	lanes        []*lane // by backend and lane number
+	dirty        []*lane
+	small, large []*flight
+	blobs        blobPool
+	again        []*call
+	groups       []*call // of the multiget being made
+	owners       []*lane // by cell, likewise
+	line         []byte  // where replies are rewritten
+	opaque       uint32
+	// reading says that the batch has no write: only then may a request take the
+	// other lane, for the requests of a batch must not overtake each other.
+	reading bool
+	heavy   heavyKeys
+}
+
+var _ server.LoopExecutor = (*executor)(nil)
+
+// Bind keeps the loop.
+func (x *executor) Bind(l server.Loop) {
+	x.loop = l
+	x.now = l.Now()
+}
+
+// Settle sends what the wake-up has collected and looks after time-outs.
+func (x *executor) Settle(now int64) int64 {
+	x.now = now
+	if x.due != 0 && now >= x.due {
+		x.expire(now)
+	}
+	for i := 0; i < len(x.dirty); i++ {
+		x.dirty[i].flush()
+	}
+	clear(x.dirty)
+	x.dirty = x.dirty[:0]
+	return x.due
+}
+
+// expire looks at every lane, and when it must be done again.
+func (x *executor) expire(now int64) {
+	x.due = 0
+	for _, n := range x.lanes {
+		if n != nil {
+			n.expire(now)
+			x.by(n.next())
+		}
+	}
+}
+
+// by has the lanes looked at by time t at the latest; 0 is never.
+func (x *executor) by(t int64) { x.due = earlier(x.due, t) }
+
+// Unbind closes the lanes.
+func (x *executor) Unbind() {
+	for _, n := range x.lanes {
+		if n != nil && n.link != nil {
+			n.link.Close()
+			n.link = nil
+		}
+	}
+}
+
+// lanesEach is how many lanes an executor has to a backend: one for all, and one
+// for long values, which the others must not wait behind.
+const lanesEach = 2
+
+// lane is the lane to b.
+func (x *executor) lane(b *backend, bulk bool) *lane {
+	i := b.id * lanesEach
+	if bulk {
+		i++
+	}
+	for len(x.lanes) <= i {
+		x.lanes = append(x.lanes, nil)
+	}
+	n := x.lanes[i]
+	if n == nil {
+		n = &lane{x: x, b: b, bulk: bulk}
+		n.parser.InlineMax = valueInline
+		x.lanes[i] = n
+	}
+	return n
+}
+
+// Execute makes calls of the requests of b.
+func (x *executor) Execute(s *server.Session, b *protocol.Batch) {
+	x.now = x.loop.Now()
+	f := x.newFlight(s, len(b.Requests)+len(b.Keys))
+	t := x.p.tree.Load()
+	x.reading = readsOnly(b)
+	for i := range b.Requests {
+		x.request(f, t, &b.Requests[i])
+	}
+	f.depart()
+}
+
+// request starts one request.
+func (x *executor) request(f *flight, t *tree, r *protocol.Request) {
+	switch {
+	case r.Op == protocol.OpError:
+		f.sayError(r, r.Err)
+	case isGet(r.Op):
+		x.get(f, t, r)
+	case isStore(r.Op):
+		if r.BadChunk {
+			f.sayError(r, protocol.ErrBadChunk)
+			return
+		}
+		x.single(f, t, r, nil)
+	case r.Op >= protocol.OpDelete && r.Op <= protocol.OpTouch, r.Op == protocol.OpMetaGet,
+		r.Op == protocol.OpMetaDelete, r.Op == protocol.OpMetaArith, r.Op == protocol.OpMetaDebug:
+		x.single(f, t, r, nil)
+	case r.Op == protocol.OpMetaNoop:
+		f.say(r, protocol.ReplyMetaNoop)
+	case r.Op == protocol.OpBinary:
+		f.say(r, string(protocol.AppendBinaryUnknown(nil, r.Value)))
+		f.close = true
+	default:
+		x.admin(f, t, r)
+	}
+}
+
+// sayError answers a request with err.
+func (f *flight) sayError(r *protocol.Request, err *protocol.Error) {
+	f.say(r, string(protocol.AppendErr(nil, err)))
+}
+
+// single starts a request of one key.
+func (x *executor) single(f *flight, t *tree, r *protocol.Request, value *blob) {
+	p := t.pool(r.Key(), r.Op)
+	cell := f.open(r, p)
+	q := &f.reqs[len(f.reqs)-1]
+	c := f.newCall(r.Op, cell)
+	c.write = changes(r)
+	c.retry = !c.write
+	if isMeta(r.Op) {
+		q.quiet = r.Meta.Quiet
+		if roomForOpaque(r) {
+			x.opaque = max(x.opaque+1, 1)
+			c.opaque = x.opaque
+		}
+		c.binary = r.Meta.Binary
+		c.owned = r.Meta.Has('O')
+		from := len(f.text)
+		f.text = append(f.text, r.Meta.Opaque...)
+		c.client = f.text[from:]
+		if p.getMiss && r.Op == protocol.OpMetaGet {
+			from = len(f.text)
+			f.text = protocol.AppendEcho(f.text, r)
+			q.echo = f.text[from:]
+		}
+	}
+	from := len(f.text)
+	f.text = append(f.text, r.Key()...)
+	c.key = f.text[from:]
+	from = len(f.text)
+	f.text = appendHead(f.text, r, c.opaque)
+	c.head = f.text[from:]
+	if isStore(r.Op) {
+		c.hasValue, c.value, c.blob = true, r.Value, value
+	}
+	x.start(p, c, value != nil || c.retry && x.reading && x.heavy.has(c.key))
+}
+
+// start sends c to the owner of its key.
+func (x *executor) start(p *pool, c *call, bulk bool) {
+	b := p.owner(c.key)
+	c.deadline = c.start + b.timeout
+	x.lane(b, bulk).send(c)
+}
+
+// get starts a get. The keys of one backend travel in one request.
+func (x *executor) get(f *flight, t *tree, r *protocol.Request) {
+	if len(r.Keys) == 0 { // the end of a get in pieces
+		f.reqs = append(f.reqs, request{op: r.Op, more: r.More, first: int16(len(f.cells)), last: int16(len(f.cells))})
+		return
+	}
+	first := int16(len(f.cells))
+	p := t.pool(r.Keys[0], r.Op)
+	f.reqs = append(f.reqs, request{op: r.Op, more: r.More, pool: p, first: first, last: first + int16(len(r.Keys))})
+	if len(r.Keys) == 1 {
+		c := f.newCall(r.Op, f.newCell(nil))
+		c.cur, c.retry = c.cell, true
+		from := len(f.text)
+		f.text = appendGetHead(f.text, r)
+		f.text = append(f.text, ' ')
+		at := len(f.text)
+		f.text = append(append(f.text, r.Keys[0]...), protocol.CRLF...)
+		c.head = f.text[from:]
+		c.key = f.text[at : len(f.text)-len(protocol.CRLF)]
+		x.start(p, c, x.reading && x.heavy.has(c.key))
+		return
+	}
+	x.multiget(f, p, r, first)
+}
+
+// multiget makes one call for each backend that owns some of the keys.
+func (x *executor) multiget(f *flight, p *pool, r *protocol.Request, first int16) {
+	groups := x.groups[:0]
+	for _, key := range r.Keys {
+		k := f.newCell(key) // the client's bytes, until the call's text is there
+		n := x.lane(p.owner(key), x.reading && x.heavy.has(key))
+		c := n.group
+		if c == nil {
+			c = f.newCall(r.Op, k)
+			c.cells = f.cells[:cap(f.cells)]
+			c.cur, c.retry = k, true
+			n.group = c
+			groups = append(groups, c)
+			x.owners = append(x.owners, n)
+		} else {
+			f.cells[c.last].next = k
+		}
+		c.last = k
+	}
+	for i, c := range groups {
+		n := x.owners[i]
+		n.group = nil
+		from := len(f.text)
+		f.text = appendGetHead(f.text, r)
+		for k := c.cur; k != noCell; k = f.cells[k].next {
+			f.text = append(f.text, ' ')
+			at := len(f.text)
+			f.text = append(f.text, f.cells[k].key...)
+			f.cells[k].key = f.text[at:]
+		}
+		f.text = append(f.text, protocol.CRLF...)
+		c.head = f.text[from:]
+		c.key = f.cells[c.cur].key
+		c.deadline = c.start + n.b.timeout
+		n.send(c)
+	}
+	x.owners = x.owners[:0]
+	clear(groups)
+	x.groups = groups[:0]
+}

@@ -1,0 +1,435 @@
+package proxy
+
+import (
+	"errors"
+
+	"github.com/holdfast-cache/holdfast/protocol"
+	"github.com/holdfast-cache/holdfast/server"
+)
+
+// Bounds of a lane, in bytes.
+const (
+	// laneInput is the size of the buffer that replies are read into.
+	laneInput = 64 << 10
+	// valueInline is the longest value that is waited for in that buffer; a longer
+	// one goes into a blob.
+	valueInline = 16 << 10
+	// laneOutputKeep is how much of its output buffer a lane keeps.
+	laneOutputKeep = 1 << 20
+)
+
+// lane is one connection of one loop to one backend, with the calls that wait for
+// their replies, in the order they were sent. Only its loop touches it.
+type lane struct {
+	x    *executor
+	b    *backend
+	bulk bool
+
+	link   *server.Link // nil: there is no connection
+	dialed int64        // when the connection was begun
+	dirty  bool         // it is in x.dirty
+	stood  bool         // the connection has stood
+	group  *call        // of the multiget being made: its keys of this backend
+	out    server.Output
+
+	// ops is a ring: n calls from head on, of which the first late have been
+	// answered with a timeout already.
+	ops           []op
+	head, n, late int
+
+	in     []byte
+	used   int
+	parser protocol.ResponseParser
+	resp   protocol.Response
+	stream stream
+}
+
+// op is one request that was sent, or is about to be.
+type op struct {
+	call     *call // nil: nobody waits for it any more
+	deadline int64
+	give     int64 // when the connection is given up if there is still no reply
+	opaque   uint32
+	kind     opKind
+}
+
+// opKind says what the reply to a request looks like.
+type opKind uint8
+
+const (
+	opGet   opKind = iota // VALUE lines and END
+	opLine                // one line
+	opMeta                // one line with flags, perhaps a value
+	opDebug               // ME or EN
+	opProbe               // VERSION, for ourselves
+)
+
+// stream is a long value on its way in.
+type stream struct {
+	on     bool
+	blob   *blob // nil: nobody wants it
+	line   []byte
+	resp   protocol.Response // of the line
+	filled int
+	left   int // bytes to come, line end included
+}
+
+// at is the i-th op from the head on.
+func (n *lane) at(i int) *op { return &n.ops[(n.head+i)&(len(n.ops)-1)] }
+
+// push adds an op at the end.
+func (n *lane) push(o op) {
+	if n.n == len(n.ops) {
+		grown := make([]op, max(2*len(n.ops), 16))
+		for i := range n.n {
+			grown[i] = *n.at(i)
+		}
+		n.ops, n.head = grown, 0
+	}
+	n.n++
+	*n.at(n.n - 1) = o
+}
+
+// pop takes the first op off.
+func (n *lane) pop() {
+	*n.at(0) = op{}
+	n.head = (n.head + 1) & (len(n.ops) - 1)
+	n.n--
+	if n.late > 0 {
+		n.late--
+	}
+}
+
+// send starts c, or fails it at once.
+func (n *lane) send(c *call) {
+	switch {
+	case c.deadline <= n.x.now:
+		n.fail(c, hfTimeout)
+		return
+	case !n.b.admits(n.x.now, c):
+		n.fail(c, hfDown)
+		return
+	case n.out.Pending() > n.b.queueMax:
+		n.b.stats.refused.Add(1)
+		n.fail(c, hfLimit)
+		return
+	}
+	b := append(n.out.Buf, c.head...)
+	if c.hasValue {
+		if c.blob != nil {
+			n.out.Buf = b
+			n.out.Pin([][]byte{c.blob.mem}, c.blob.hold())
+			b = n.out.Buf
+		} else {
+			b = append(append(b, c.value...), protocol.CRLF...)
+		}
+	}
+	n.out.Buf = b
+	n.push(op{call: c, deadline: c.deadline, give: c.deadline + (c.deadline - c.start), opaque: c.opaque, kind: kindOf(c.op)})
+	n.x.by(c.deadline)
+	n.soil()
+}
+
+func kindOf(o protocol.Op) opKind {
+	switch {
+	case isGet(o):
+		return opGet
+	case isMeta(o):
+		return opMeta
+	case o == protocol.OpMetaDebug:
+		return opDebug
+	case o == protocol.OpVersion:
+		return opProbe
+	}
+	return opLine
+}
+
+// fail answers c with an error of our own. What the backend may have done of a
+// write is unknown then.
+func (n *lane) fail(c *call, kind hfKind) {
+	n.b.stats.failures[kind].Add(1)
+	c.to.done(c, &answer{status: protocol.StatusServerError, failed: true, line: n.b.lines[kind]})
+}
+
+// soil has the lane's output sent when the wake-up ends.
+func (n *lane) soil() {
+	if !n.dirty {
+		n.dirty = true
+		n.x.dirty = append(n.x.dirty, n)
+	}
+}
+
+// flush sends what waits, and begins a connection if there is none.
+func (n *lane) flush() {
+	n.dirty = false
+	if n.n == 0 && n.out.Pending() == 0 {
+		return
+	}
+	if n.link == nil {
+		addr := n.b.addr.Load()
+		if addr == nil {
+			n.down(errUnresolved)
+			return
+		}
+		n.dialed = n.x.now
+		n.x.by(n.dialed + n.b.connectTimeout)
+		n.link = n.x.loop.Dial(*addr, n)
+		return
+	}
+	if !n.link.Up() {
+		return
+	}
+	if err := n.link.Write(&n.out); err != nil {
+		n.link = nil
+		n.down(err)
+		return
+	}
+	if n.out.Pending() == 0 && cap(n.out.Buf) > laneOutputKeep {
+		n.out.Buf = nil
+	}
+}
+
+// LinkUp sends what has been collected meanwhile.
+func (n *lane) LinkUp() {
+	n.stood = true
+	n.b.stats.connects.Add(1)
+	n.soil()
+}
+
+// LinkWritable goes on sending.
+func (n *lane) LinkWritable() { n.soil() }
+
+// LinkDown fails what was under way.
+func (n *lane) LinkDown(err error) {
+	n.link = nil
+	n.down(err)
+}
+
+var (
+	errUnresolved = errors.New("the address could not be resolved")
+	errProtocol   = errors.New("the reply does not fit the request")
+	errStuck      = errors.New("no reply for twice the timeout")
+	errTimeout    = errors.New("no reply in time")
+	errConnect    = errors.New("the connection took too long")
+)
+
+// Space is where the next bytes land.
+func (n *lane) Space() []byte {
+	if s := &n.stream; s.on && n.used == 0 {
+		if s.blob != nil {
+			return s.blob.mem[s.filled:]
+		}
+		return n.input()[:min(s.left, laneInput)]
+	}
+	return n.input()[n.used:]
+}
+
+func (n *lane) input() []byte {
+	if n.in == nil {
+		n.in = make([]byte, laneInput)
+	}
+	return n.in
+}
+
+// Filled takes what has come.
+func (n *lane) Filled(got int) {
+	n.b.stats.bytesIn.Add(uint64(got))
+	if s := &n.stream; s.on && n.used == 0 {
+		s.filled += got
+		s.left -= got
+		if s.left == 0 {
+			n.streamed()
+		}
+		return
+	}
+	n.used += got
+	pos := 0
+	for pos < n.used && n.link != nil {
+		if s := &n.stream; s.on {
+			k := min(s.left, n.used-pos)
+			if s.blob != nil {
+				copy(s.blob.mem[s.filled:], n.in[pos:pos+k])
+			}
+			s.filled += k
+			s.left -= k
+			pos += k
+			if s.left == 0 {
+				n.streamed()
+			}
+			continue
+		}
+		used, err := n.parser.Next(n.in[pos:n.used], &n.resp)
+		if err != nil || used > 0 && n.n == 0 {
+			n.violated()
+			return
+		}
+		if used == 0 {
+			break
+		}
+		pos += used
+		if n.resp.Streaming {
+			n.beginStream()
+			continue
+		}
+		n.reply(n.at(0), &n.resp, nil)
+	}
+	if n.link == nil {
+		return
+	}
+	n.used = copy(n.in, n.in[pos:n.used])
+	if n.used == laneInput {
+		n.violated() // a line that never ends
+	}
+}
+
+// beginStream prepares for the long value of n.resp. A value for which there is
+// no memory, or that nobody waits for, is read and forgotten.
+func (n *lane) beginStream() {
+	s := &n.stream
+	size := n.resp.ValueLen + len(protocol.CRLF)
+	s.line = append(s.line[:0], n.resp.Line...)
+	s.on, s.resp, s.filled, s.left = true, n.resp, 0, size
+	s.blob = nil
+	o := n.at(0)
+	if o.call == nil {
+		return
+	}
+	n.x.heavy.add(o.call.key)
+	if s.blob = n.x.blobs.get(size); s.blob == nil {
+		n.b.stats.refused.Add(1)
+		c := o.call
+		o.call = nil
+		n.fail(c, hfLimit)
+	}
+}
+
+// streamed ends a long value.
+func (n *lane) streamed() {
+	s := &n.stream
+	s.on = false
+	b := s.blob
+	s.blob = nil
+	if b != nil && string(b.mem[len(b.mem)-len(protocol.CRLF):]) != protocol.CRLF {
+		b.Unpin()
+		n.violated()
+		return
+	}
+	// The response is that of the line: its slices lie in the line that was kept.
+	r := s.resp
+	if !reparse(&r, s.line) {
+		n.violated()
+		return
+	}
+	n.reply(n.at(0), &r, b)
+}
+
+// reparse points the slices of r, which has a long value, into line.
+func reparse(r *protocol.Response, line []byte) bool {
+	var p protocol.ResponseParser
+	p.InlineMax = 1
+	text := append(line, protocol.CRLF...)
+	n, err := p.Next(text, r)
+	return err == nil && n == len(text)
+}
+
+// violated gives the connection up: what comes on it cannot be matched.
+func (n *lane) violated() {
+	n.b.stats.violations.Add(1)
+	n.down(errProtocol)
+}
+
+// down ends the connection, if there is one, and fails what waits on it. Reads of
+// which nothing has come yet are sent once more.
+func (n *lane) down(err error) {
+	if n.link != nil {
+		n.link.Close()
+		n.link = nil
+	}
+	stood, waited := n.stood, n.n > 0
+	n.stood = false
+	if b := n.stream.blob; b != nil {
+		b.Unpin()
+	}
+	n.stream = stream{line: n.stream.line[:0]}
+	n.used = 0
+	n.out = server.Output{Buf: n.discardOut()}
+	if waited || !stood {
+		n.b.failed(n.x.now, !stood, err)
+	}
+	text := failureText(err)
+	if !stood {
+		text = hfDown
+	}
+	count := n.n
+	again := n.x.again[:0]
+	for range count {
+		c := n.at(0).call
+		n.pop()
+		switch {
+		case c == nil:
+		case c.retry && stood && text != hfProto:
+			c.retry = false
+			again = append(again, c)
+		default:
+			n.fail(c, text)
+		}
+	}
+	n.late = 0
+	for _, c := range again {
+		n.b.stats.retries.Add(1)
+		n.send(c)
+	}
+	clear(again)
+	n.x.again = again[:0]
+}
+
+// discardOut lets go of the values that wait to be sent and returns the buffer.
+func (n *lane) discardOut() []byte {
+	buf := n.out.Buf
+	n.out.Drop()
+	return buf[:0]
+}
+
+// expire answers the calls whose time is over, and gives the connection up when
+// even late replies do not come.
+func (n *lane) expire(now int64) {
+	if n.link != nil && !n.link.Up() && now >= n.dialed+n.b.connectTimeout {
+		n.down(errConnect)
+		return
+	}
+	for n.late < n.n && n.at(n.late).deadline <= now {
+		o := n.at(n.late)
+		n.late++
+		if c := o.call; c != nil {
+			o.call = nil
+			n.b.failed(now, false, errTimeout)
+			n.fail(c, hfTimeout)
+		}
+	}
+	if n.n > 0 && n.at(0).give <= now {
+		n.down(errStuck)
+	}
+}
+
+// next is when expire is to be called, 0 if nothing waits.
+func (n *lane) next() int64 {
+	t := int64(0)
+	if n.link != nil && !n.link.Up() {
+		t = n.dialed + n.b.connectTimeout
+	}
+	if n.n > 0 {
+		t = earlier(t, n.at(0).give)
+	}
+	if n.late < n.n {
+		t = earlier(t, n.at(n.late).deadline)
+	}
+	return t
+}
+
+// earlier is the earlier of two times of which 0 is never.
+func earlier(a, b int64) int64 {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}

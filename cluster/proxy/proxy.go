@@ -1,0 +1,161 @@
+package proxy
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/holdfast-cache/holdfast/cluster"
+	"github.com/holdfast-cache/holdfast/protocol"
+	"github.com/holdfast-cache/holdfast/server"
+	"github.com/rs/zerolog"
+)
+
+// Config is the settings of a Proxy that do not change while it runs.
+type Config struct {
+	Version         string // what version answers
+	EnableShutdown  bool   // -A
+	DisableFlushAll bool   // -F
+	// BufferLimit is how many bytes of values and replies may wait in the proxy.
+	BufferLimit int64
+	// ValueMax is the longest value, in bytes.
+	ValueMax int
+}
+
+// Proxy is the Handler of a server that keeps nothing itself: it sends each
+// request to the backend that owns its key. Make it with New.
+type Proxy struct {
+	cfg      Config
+	log      zerolog.Logger
+	host     server.Host
+	budget   budget
+	valueMax int
+	tree     atomic.Pointer[tree]
+	started  time.Time
+
+	mu struct {
+		sync.Mutex
+		executors []*executor
+		nextID    int
+		backends  map[identity]*backend
+	}
+}
+
+var _ server.Handler = (*Proxy)(nil)
+
+// identity is what makes two slots the same backend across a reload.
+type identity struct {
+	pool, name, address     string
+	timeout, connectTimeout time.Duration
+}
+
+// tree is a config, compiled. It never changes; a reload makes another.
+type tree struct {
+	epoch uint64
+	pools []*pool
+}
+
+// pool is the pool that serves key.
+func (t *tree) pool(_ []byte, _ protocol.Op) *pool { return t.pools[0] }
+
+// New returns a proxy for the pools of conf.
+func New(cfg Config, conf *cluster.Config, log zerolog.Logger) (*Proxy, error) {
+	p := &Proxy{cfg: cfg, log: log, started: time.Now(), valueMax: cfg.ValueMax}
+	p.budget.limit = cfg.BufferLimit
+	p.mu.backends = map[identity]*backend{}
+	return p, p.Reload(conf)
+}
+
+// Reload puts conf in the place of the config there is. Backends that are in both
+// keep their connections; requests under way end on the old one. If there is an
+// error nothing has changed.
+func (p *Proxy) Reload(conf *cluster.Config) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := &tree{epoch: conf.Epoch}
+	for _, pc := range conf.Pools {
+		m, err := cluster.NewMap(conf.Epoch, pc)
+		if err != nil {
+			return fmt.Errorf("pool %q: %w", pc.Name, err)
+		}
+		o := optionsOf(pc)
+		pl := &pool{name: pc.Name, m: m, poolOptions: o}
+		for _, s := range m.Slots() {
+			b, err := p.backendLocked(pc.Name, s, &o)
+			if err != nil {
+				return fmt.Errorf("pool %q, server %q: %w", pc.Name, s.Name, err)
+			}
+			pl.backends = append(pl.backends, b)
+		}
+		t.pools = append(t.pools, pl)
+	}
+	p.tree.Store(t)
+	return nil
+}
+
+// optionsOf are the settings of a pool, with defaults for what it does not say.
+func optionsOf(pc *cluster.PoolConfig) poolOptions {
+	o := poolOptions{
+		timeout: pc.Timeout, connectTimeout: pc.ConnectTimeout, queueMax: queueMax,
+		getMiss: pc.GetError == "miss", multigetFail: pc.MultigetError == "fail",
+	}
+	if o.timeout == 0 {
+		o.timeout = defaultTimeout
+	}
+	if o.connectTimeout == 0 {
+		o.connectTimeout = defaultConnectTimeout
+	}
+	return o
+}
+
+// Describe returns what the config comes to, for people.
+func (p *Proxy) Describe() string {
+	var w strings.Builder
+	t := p.tree.Load()
+	fmt.Fprintf(&w, "epoch %d\n", t.epoch)
+	for _, pl := range t.pools {
+		fmt.Fprintf(&w, "pool %s, %d servers, timeout %v\n", pl.name, len(pl.backends), pl.timeout)
+		for i, b := range pl.backends {
+			fmt.Fprintf(&w, "  %d  %s  %s\n", i, b.slot.Name, b.slot.Address)
+		}
+	}
+	return w.String()
+}
+
+// What a pool has that says nothing else.
+const (
+	defaultTimeout        = 250 * time.Millisecond
+	defaultConnectTimeout = 100 * time.Millisecond
+	queueMax              = 16 << 20
+)
+
+// backendLocked returns the backend of a slot, the one there is if it is the same.
+// The caller holds mu.
+func (p *Proxy) backendLocked(pool string, s cluster.Slot, o *poolOptions) (*backend, error) {
+	id := identity{pool, s.Name, s.Address, o.timeout, o.connectTimeout}
+	if b := p.mu.backends[id]; b != nil {
+		return b, nil
+	}
+	b := newBackend(p.mu.nextID, pool, s, o)
+	if err := b.resolve(); err != nil {
+		p.log.Error().Err(err).Str("server", s.Name).Msg("cannot resolve the address of a backend; it is down until it can be")
+	}
+	p.mu.nextID++
+	p.mu.backends[id] = b
+	return b, nil
+}
+
+// Attach keeps the host.
+func (p *Proxy) Attach(h server.Host) { p.host = h }
+
+// NewExecutor returns the executor of one loop.
+func (p *Proxy) NewExecutor() server.Executor {
+	x := &executor{p: p}
+	x.blobs.budget = &p.budget
+	p.mu.Lock()
+	p.mu.executors = append(p.mu.executors, x)
+	p.mu.Unlock()
+	return x
+}

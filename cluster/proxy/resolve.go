@@ -1,0 +1,59 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/holdfast-cache/holdfast/server"
+)
+
+// resolveTime bounds one look-up of a name.
+const resolveTime = 2 * time.Second
+
+// resolve finds out where the backend is. If that fails the address there was stays.
+func (b *backend) resolve() error {
+	a, err := lookUp(b.slot.Address)
+	if err != nil {
+		return err
+	}
+	b.addr.Store(&a)
+	return nil
+}
+
+// lookUp turns host:port, [ipv6]:port or a path into an address. Of several it
+// takes the first IPv4 one, as what all listen on.
+func lookUp(address string) (server.LinkAddr, error) {
+	if strings.Contains(address, "/") {
+		return server.LinkAddr{Path: address}, nil
+	}
+	if a, err := netip.ParseAddrPort(address); err == nil {
+		return server.LinkAddr{TCP: a}, nil
+	}
+	host, portText, err := net.SplitHostPort(address)
+	if err != nil {
+		return server.LinkAddr{}, err
+	}
+	port, err := strconv.ParseUint(portText, 10, 16)
+	if err != nil {
+		return server.LinkAddr{}, fmt.Errorf("port %q: %w", portText, err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), resolveTime)
+	defer cancel()
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return server.LinkAddr{}, err
+	}
+	best := ips[0]
+	for _, ip := range ips {
+		if ip.Unmap().Is4() {
+			best = ip
+			break
+		}
+	}
+	return server.LinkAddr{TCP: netip.AddrPortFrom(best.Unmap(), uint16(port))}, nil
+}

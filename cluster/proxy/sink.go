@@ -1,0 +1,72 @@
+package proxy
+
+import (
+	"github.com/holdfast-cache/holdfast/protocol"
+	"github.com/holdfast-cache/holdfast/server"
+)
+
+// valueSink takes a long value from a client into a blob, and makes the call
+// when it is whole: a client that is slow holds no backend.
+type valueSink struct {
+	x      *executor
+	blob   *blob // nil: there was no memory
+	filled int
+
+	r      protocol.Request
+	keys   [1][]byte
+	key    [protocol.KeyLenMax]byte
+	text   [protocol.KeyLenMax]byte
+	opaque [protocol.OpaqueLenMax]byte
+}
+
+// BeginValue prepares for the value of r.
+func (x *executor) BeginValue(_ *server.Session, r *protocol.Request) server.Sink {
+	k := &valueSink{x: x, r: *r}
+	if r.ValueLen <= x.p.valueMax {
+		k.blob = x.blobs.get(r.ValueLen + len(protocol.CRLF))
+	}
+	k.keys[0] = k.key[:copy(k.key[:], r.Key())]
+	k.r.Keys, k.r.Args = k.keys[:], nil
+	k.r.Meta.KeyText = k.text[:copy(k.text[:], r.Meta.KeyText)]
+	k.r.Meta.Opaque = k.opaque[:copy(k.opaque[:], r.Meta.Opaque)]
+	return k
+}
+
+// Span is room for the next bytes.
+func (k *valueSink) Span() []byte {
+	if k.blob == nil {
+		return nil
+	}
+	return k.blob.mem[k.filled:k.r.ValueLen]
+}
+
+// Advance says that n bytes have come.
+func (k *valueSink) Advance(n int) { k.filled += n }
+
+// Finish makes the call.
+func (k *valueSink) Finish(s *server.Session, ok bool) {
+	x := k.x
+	x.now = x.loop.Now()
+	f := x.newFlight(s, 1)
+	switch {
+	case k.blob == nil && k.r.ValueLen > x.p.valueMax:
+		f.sayError(&k.r, protocol.ErrTooLarge)
+	case k.blob == nil:
+		f.say(&k.r, "SERVER_ERROR hf-limit proxy\r\n")
+	case !ok:
+		f.sayError(&k.r, protocol.ErrBadChunk)
+	default:
+		copy(k.blob.mem[k.r.ValueLen:], protocol.CRLF)
+		x.single(f, x.p.tree.Load(), &k.r, k.blob)
+	}
+	k.Abort()
+	f.depart()
+}
+
+// Abort lets go of the value.
+func (k *valueSink) Abort() {
+	if k.blob != nil {
+		k.blob.Unpin()
+		k.blob = nil
+	}
+}

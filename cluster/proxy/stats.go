@@ -1,0 +1,88 @@
+package proxy
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/holdfast-cache/holdfast/protocol"
+)
+
+// stats composes the reply to a stats command.
+func (p *Proxy) stats(args [][]byte) string {
+	var b []byte
+	word := ""
+	if len(args) > 0 {
+		word = string(args[0])
+	}
+	t := p.tree.Load()
+	switch word {
+	case "":
+		b = p.general(b, t)
+	case "pools":
+		for _, pl := range t.pools {
+			b = pl.appendStats(b)
+		}
+	case "backends":
+		for _, pl := range t.pools {
+			for _, be := range pl.backends {
+				b = be.appendStats(b)
+			}
+		}
+	default:
+		return protocol.ReplyError
+	}
+	return string(append(b, protocol.ReplyEnd...))
+}
+
+func (p *Proxy) general(b []byte, t *tree) []byte {
+	c := p.host.ConnStats()
+	b = protocol.AppendStatUint(b, "uptime", uint64(time.Since(p.started)/time.Second))
+	b = protocol.AppendStat(b, "version", p.cfg.Version)
+	b = protocol.AppendStatUint(b, "curr_connections", c.Current)
+	b = protocol.AppendStatUint(b, "total_connections", c.Total)
+	b = protocol.AppendStatUint(b, "bytes_read", c.BytesRead)
+	b = protocol.AppendStatUint(b, "bytes_written", c.BytesWritten)
+	b = protocol.AppendStatUint(b, "epoch", t.epoch)
+	b = protocol.AppendStatUint(b, "pools", uint64(len(t.pools)))
+	b = protocol.AppendStatUint(b, "buffer_bytes", uint64(max(p.budget.used.Load(), 0)))
+	b = protocol.AppendStatUint(b, "buffer_limit", uint64(p.budget.limit))
+	return protocol.AppendStatUint(b, "buffer_refused", p.budget.refused.Load())
+}
+
+func (pl *pool) appendStats(b []byte) []byte {
+	name := "pool:" + pl.name + ":"
+	b = protocol.AppendStatUint(b, name+"epoch", pl.m.Epoch)
+	b = protocol.AppendStatUint(b, name+"servers", uint64(len(pl.backends)))
+	return protocol.AppendStatUint(b, name+"omitted_keys", pl.omitted.Load())
+}
+
+func (be *backend) appendStats(b []byte) []byte {
+	name := "backend:" + be.slot.Name + ":"
+	if be.pool != "" {
+		name = "backend:" + be.pool + "/" + be.slot.Name + ":"
+	}
+	s := &be.stats
+	b = protocol.AppendStat(b, name+"address", be.slot.Address)
+	for k := range classes {
+		n := s.commands[k].Load()
+		if n == 0 {
+			continue
+		}
+		b = protocol.AppendStatUint(b, name+"cmd_"+classNames[k], n)
+		for _, q := range []struct {
+			name string
+			q    float64
+		}{{"p50", 0.5}, {"p99", 0.99}, {"p999", 0.999}} {
+			b = protocol.AppendStat(b, name+classNames[k]+"_"+q.name+"_us", strconv.FormatUint(s.latency[k].quantile(q.q), 10))
+		}
+	}
+	for k := range s.failures {
+		b = protocol.AppendStatUint(b, name+hfNames[k], s.failures[k].Load())
+	}
+	b = protocol.AppendStatUint(b, name+"server_errors", s.errors.Load())
+	b = protocol.AppendStatUint(b, name+"connects", s.connects.Load())
+	b = protocol.AppendStatUint(b, name+"retries", s.retries.Load())
+	b = protocol.AppendStatUint(b, name+"violations", s.violations.Load())
+	b = protocol.AppendStatUint(b, name+"late_replies", s.lateReplies.Load())
+	return protocol.AppendStatUint(b, name+"bytes_in", s.bytesIn.Load())
+}
