@@ -24,15 +24,16 @@ const module = "github.com/holdfast-cache/holdfast"
 // sync and time. Imports point one way: protocol, slab and cluster know nobody,
 // server knows the first two, persist knows slab, and only cmd/holdfast wires.
 var mayImport = map[string][]string{
-	"protocol":      {"std-", "io"},
-	"slab":          {"std", "golang.org/x/sys/unix", "github.com/zeebo/xxh3"},
-	"persist":       {"std", "slab", "golang.org/x/sys/unix", "github.com/rs/zerolog", "github.com/zeebo/xxh3", "github.com/klauspost/compress/s2", "github.com/klauspost/compress/zstd"},
-	"cluster":       {"std-", "time", "github.com/dgryski/go-jump", "github.com/goccy/go-yaml", "github.com/goccy/go-yaml/ast", "github.com/goccy/go-yaml/parser", "github.com/goccy/go-yaml/token", "github.com/zeebo/xxh3"},
-	"server":        {"std", "protocol", "slab", "golang.org/x/sys/unix", "github.com/rs/zerolog", "github.com/valyala/bytebufferpool"},
-	"cluster/proxy": {"std", "protocol", "server", "cluster", "github.com/rs/zerolog", "github.com/zeebo/xxh3"},
-	"cmd/holdfast":  {"std", "protocol", "slab", "server", "persist", "cluster", "cluster/proxy", "golang.org/x/sys/unix", "github.com/rs/zerolog", "github.com/spf13/cobra"},
-	"integration":   {"std", "protocol", "slab", "server", "persist", "cluster"},
-	"benchmarks":    {"std", "protocol", "slab", "golang.org/x/sys/unix", "github.com/HdrHistogram/hdrhistogram-go", "gonum.org/v1/plot", "gonum.org/v1/plot/plotter", "gonum.org/v1/plot/vg", "gonum.org/v1/plot/vg/draw"},
+	"protocol":       {"std-", "io"},
+	"slab":           {"std", "golang.org/x/sys/unix", "github.com/zeebo/xxh3"},
+	"persist":        {"std", "slab", "golang.org/x/sys/unix", "github.com/rs/zerolog", "github.com/zeebo/xxh3", "github.com/klauspost/compress/s2", "github.com/klauspost/compress/zstd"},
+	"cluster":        {"std-", "time", "github.com/dgryski/go-jump", "github.com/goccy/go-yaml", "github.com/goccy/go-yaml/ast", "github.com/goccy/go-yaml/parser", "github.com/goccy/go-yaml/token", "github.com/zeebo/xxh3"},
+	"server":         {"std", "protocol", "slab", "golang.org/x/sys/unix", "github.com/rs/zerolog", "github.com/valyala/bytebufferpool"},
+	"cluster/proxy":  {"std", "protocol", "server", "cluster", "cluster/health", "github.com/rs/zerolog", "github.com/zeebo/xxh3"},
+	"cmd/holdfast":   {"std", "protocol", "slab", "server", "persist", "cluster", "cluster/proxy", "golang.org/x/sys/unix", "github.com/rs/zerolog", "github.com/spf13/cobra"},
+	"integration":    {"std", "protocol", "slab", "server", "persist", "cluster"},
+	"benchmarks":     {"std", "protocol", "slab", "golang.org/x/sys/unix", "github.com/HdrHistogram/hdrhistogram-go", "gonum.org/v1/plot", "gonum.org/v1/plot/plotter", "gonum.org/v1/plot/vg", "gonum.org/v1/plot/vg/draw"},
+	"cluster/health": {"std-", "sync", "sync/atomic"}, // the loops of a process share it
 }
 
 // stdBarred are what a package that does no input or output has no use for.
@@ -54,7 +55,7 @@ var (
 // deals with sockets and disks, the pause after a wrong password, the stamps of
 // watch lines, and the tools.
 var realTime = []string{
-	"server/clock", "server/server.go", "server/transport", "server/accept", "server/epoll",
+	"server/clock", "server/server.go", "server/transport", "server/accept", "server/epoll", "server/link.go", "server/link.go",
 	"server/auth.go", "server/watch_lines.go", "cluster/proxy/proxy.go", "cluster/proxy/stats.go", "persist/", "cmd/", "benchmarks/",
 }
 
