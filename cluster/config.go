@@ -65,6 +65,9 @@ type PoolConfig struct {
 	// MultigetError is what becomes of the keys of a failed server in a get of several:
 	// "omit", which is the default, leaves them out as misses, "fail" answers one error.
 	MultigetError string `yaml:"multiget_error,omitempty"`
+	// Ramp is how long a server that comes back takes until all its keys are read
+	// again; those that are not yet fail meanwhile. 0, the default, is at once.
+	Ramp time.Duration `yaml:"ramp,omitempty"`
 	// Servers are the slots, in order. With jump, modula and ch3 the order decides
 	// who owns a key: add at the end, and replace where you stand.
 	Servers []ServerConfig `yaml:"servers"`

@@ -1,8 +1,6 @@
 package server
 
 import (
-	"time"
-
 	"golang.org/x/sys/unix"
 )
 
@@ -16,9 +14,6 @@ type loopState struct {
 
 	failed []failedDial // links that could not even begin
 }
-
-// loopEpoch is what Loop.Now counts from.
-var loopEpoch = time.Now()
 
 // Now is the time of this wake-up.
 func (l *epollLoop) Now() int64 { return l.now }
@@ -215,7 +210,7 @@ func (l *epollLoop) untilNext(most int) int {
 	if l.next == 0 {
 		return most
 	}
-	ms := int((l.next - int64(time.Since(loopEpoch)) + 999_999) / 1_000_000)
+	ms := int((l.next - LoopTime() + 999_999) / 1_000_000)
 	if most >= 0 && ms > most {
 		return most
 	}

@@ -3,7 +3,6 @@ package server
 import (
 	"sync"
 	"sync/atomic"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -125,7 +124,7 @@ func (l *epollLoop) run() {
 	for !l.draining || l.count.Load() > 0 {
 		n := l.poll()
 		if l.exec != nil {
-			l.now = int64(time.Since(loopEpoch))
+			l.now = LoopTime()
 		}
 		mail := false
 		for i := range n {

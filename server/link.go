@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"net/netip"
+	"time"
 )
 
 // LoopExecutor is what an Executor may also be, that talks to other servers. It
@@ -34,6 +35,12 @@ type Loop interface {
 	// Poke has Settle called soon. It may be called by any goroutine.
 	Poke()
 }
+
+// loopEpoch is what Loop.Now counts from.
+var loopEpoch = time.Now()
+
+// LoopTime is the time of the clock that Loop.Now tells, for who is on no loop.
+func LoopTime() int64 { return int64(time.Since(loopEpoch)) }
 
 // LinkAddr is where a link leads: a TCP address, or a Unix socket if Path is set.
 type LinkAddr struct {

@@ -5,7 +5,10 @@ import (
 	"sync/atomic"
 
 	"github.com/holdfast-cache/holdfast/cluster"
+	"github.com/holdfast-cache/holdfast/cluster/health"
+	"github.com/holdfast-cache/holdfast/protocol"
 	"github.com/holdfast-cache/holdfast/server"
+	"github.com/zeebo/xxh3"
 )
 
 // hfKind is one of the errors of the proxy's own. Each is a line that begins with
@@ -46,13 +49,18 @@ type backend struct {
 	queueMax                int   // bytes that may wait to be sent, a lane
 
 	lines  [hfKinds][]byte
-	health simpleHealth
+	health *health.Backend
 	stats  backendStats
+
+	mending   atomic.Bool // a loop deletes keys of the journal
+	resolving atomic.Bool
+	literal   bool // the address needs no look-up
 }
 
-func newBackend(id int, pool string, slot cluster.Slot, o *poolOptions) *backend {
+func newBackend(id int, pool string, slot cluster.Slot, o *poolOptions, guard *health.Pool, now int64) *backend {
 	b := &backend{
 		id: id, pool: pool, slot: slot,
+		health: guard.NewBackend(now, o.health), literal: isLiteral(slot.Address),
 		timeout: int64(o.timeout), connectTimeout: int64(o.connectTimeout), queueMax: o.queueMax,
 	}
 	for k := range b.lines {
@@ -61,38 +69,60 @@ func newBackend(id int, pool string, slot cluster.Slot, o *poolOptions) *backend
 	return b
 }
 
+// name is the slot's, with that of the pool where there is one.
+func (b *backend) name() string {
+	if b.pool == "" {
+		return b.slot.Name
+	}
+	return b.pool + "/" + b.slot.Name
+}
+
 // admits says whether c may be sent.
 func (b *backend) admits(now int64, c *call) bool {
-	return b.health.admits(now)
-}
-
-// answered notes that the backend has answered.
-func (b *backend) answered(now int64) { b.health.answered(now) }
-
-// failed notes that it has not.
-func (b *backend) failed(now int64, connecting bool, err error) { b.health.failed(now, connecting) }
-
-// simpleHealth fails fast while a backend is down.
-type simpleHealth struct {
-	fails atomic.Int32
-	until atomic.Int64
-}
-
-func (h *simpleHealth) admits(now int64) bool {
-	return h.fails.Load() < 3 || now >= h.until.Load()
-}
-
-func (h *simpleHealth) answered(int64) {
-	if h.fails.Load() != 0 {
-		h.fails.Store(0)
+	switch {
+	case b.health.State() == health.Up || c.own:
+		return true
+	case c.write || c.op == protocol.OpFlushAll:
+		return b.health.AdmitsWrite()
 	}
+	return b.health.AdmitsRead(xxh3.Hash(c.key), now)
 }
 
-func (h *simpleHealth) failed(now int64, connecting bool) {
-	n := int32(1)
-	if connecting {
-		n = 3
+// kindOfFailure is what err means for the health of a backend. Connecting says that
+// the connection did not come about.
+func kindOfFailure(connecting bool, err error) health.Kind {
+	switch {
+	case errors.Is(err, errProtocol):
+		return health.Protocol
+	case errors.Is(err, errTimeout), errors.Is(err, errStuck):
+		return health.Timeout
+	case errors.Is(err, errConnect), errors.Is(err, errUnresolved):
+		return health.ConnectTimeout
+	case connecting:
+		return health.Refused
 	}
-	h.until.Store(now + 250e6)
-	h.fails.Add(n)
+	return health.Reset
+}
+
+// failed notes that the backend has not answered, and has the loop look after it.
+func (n *lane) failed(connecting bool, err error) {
+	x, h := n.x, n.b.health
+	before := h.State()
+	h.Failed(x.now, kindOfFailure(connecting, err))
+	if before != health.Down && h.State() == health.Down {
+		x.p.log.Warn().Err(err).Str("server", n.b.name()).Msg("a backend is down; its keys fail until it is back")
+	}
+	x.chores = earlier(x.chores, x.now)
+}
+
+// resolveAgain looks the name of a backend up again, in the background.
+func (b *backend) resolveAgain(p *Proxy) {
+	if b.literal || !b.resolving.CompareAndSwap(false, true) {
+		return
+	}
+	go func() {
+		defer b.resolving.Store(false)
+		// If it fails the address stays, and the probe will fail: that is told.
+		_ = b.resolve()
+	}()
 }

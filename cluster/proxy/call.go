@@ -35,7 +35,10 @@ type call struct {
 	retry bool
 	// write says that the backend may have changed something, so that the key must
 	// be invalidated there if no answer came.
-	write    bool
+	write bool
+	// own says that it is the proxy's own call: it is sent whatever the state of
+	// the backend.
+	own      bool
 	start    int64
 	deadline int64
 

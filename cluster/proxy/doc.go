@@ -1,12 +1,12 @@
 // Package proxy serves many memcached servers behind one address: it is the
 // server.Handler of "holdfast proxy".
 //
-//	 client ─▶ server.Session ─▶ executor.Execute ─▶ flight: requests, cells, calls
-//	    ▲                                               │ route, owner of the key
-//	    │                                               ▼
-//	    │                        lane: ops in order ─▶ one write a wake-up ─▶ backend
-//	    │                          │
-//	    └── one write ◀─ compose ◀─┴─ replies, matched and checked, one by one
+//	client ─▶ server.Session ─▶ executor.Execute ─▶ flight: requests, cells, calls
+//	   ▲                                               │ route, owner of the key
+//	   │                                               ▼
+//	   │                        lane: ops in order ─▶ one write a wake-up ─▶ backend
+//	   │                          │
+//	   └── one write ◀─ compose ◀─┴─ replies, matched and checked, one by one
 //
 // A batch of a client, everything found in one read, becomes one flight. Each of
 // its requests makes a call, a get of many keys one for each backend that owns

@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"slices"
+
 	"github.com/holdfast-cache/holdfast/protocol"
 	"github.com/holdfast-cache/holdfast/server"
 )
@@ -14,6 +16,8 @@ type executor struct {
 	due  int64 // when a lane wants expire; 0 is never
 
 	lanes        []*lane // by backend and lane number
+	fences       []*lane // of fences under way
+	chores       int64   // when a backend wants to be looked after; 0 is never
 	dirty        []*lane
 	small, large []*flight
 	blobs        blobPool
@@ -42,12 +46,15 @@ func (x *executor) Settle(now int64) int64 {
 	if x.due != 0 && now >= x.due {
 		x.expire(now)
 	}
+	if x.chores != 0 && now >= x.chores {
+		x.chore(now)
+	}
 	for i := 0; i < len(x.dirty); i++ {
 		x.dirty[i].flush()
 	}
 	clear(x.dirty)
 	x.dirty = x.dirty[:0]
-	return x.due
+	return earlier(x.due, x.chores)
 }
 
 // expire looks at every lane, and when it must be done again.
@@ -59,6 +66,10 @@ func (x *executor) expire(now int64) {
 			x.by(n.next())
 		}
 	}
+	for _, n := range slices.Clone(x.fences) {
+		n.expire(now)
+		x.by(n.next())
+	}
 }
 
 // by has the lanes looked at by time t at the latest; 0 is never.
@@ -66,7 +77,7 @@ func (x *executor) by(t int64) { x.due = earlier(x.due, t) }
 
 // Unbind closes the lanes.
 func (x *executor) Unbind() {
-	for _, n := range x.lanes {
+	for _, n := range slices.Concat(x.lanes, x.fences) {
 		if n != nil && n.link != nil {
 			n.link.Close()
 			n.link = nil
@@ -89,11 +100,28 @@ func (x *executor) lane(b *backend, bulk bool) *lane {
 	}
 	n := x.lanes[i]
 	if n == nil {
-		n = &lane{x: x, b: b, bulk: bulk}
-		n.parser.InlineMax = valueInline
+		n = newLane(x, b)
 		x.lanes[i] = n
 	}
 	return n
+}
+
+func newLane(x *executor, b *backend) *lane {
+	n := &lane{x: x, b: b}
+	n.parser.InlineMax = valueInline
+	return n
+}
+
+// retire ends a lane that was not everybody's.
+func (x *executor) retire(n *lane) {
+	if n.link != nil {
+		n.link.Close()
+		n.link = nil
+	}
+	n.out.Drop()
+	if i := slices.Index(x.fences, n); i >= 0 {
+		x.fences = slices.Delete(x.fences, i, i+1)
+	}
 }
 
 // Execute makes calls of the requests of b.

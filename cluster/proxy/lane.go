@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 
+	"github.com/holdfast-cache/holdfast/cluster/health"
 	"github.com/holdfast-cache/holdfast/protocol"
 	"github.com/holdfast-cache/holdfast/server"
 )
@@ -21,14 +22,15 @@ const (
 // lane is one connection of one loop to one backend, with the calls that wait for
 // their replies, in the order they were sent. Only its loop touches it.
 type lane struct {
-	x    *executor
-	b    *backend
-	bulk bool
+	x *executor
+	b *backend
 
 	link   *server.Link // nil: there is no connection
 	dialed int64        // when the connection was begun
 	dirty  bool         // it is in x.dirty
 	stood  bool         // the connection has stood
+	met    bool         // the node has said what it is: requests may be sent
+	fence  *fence       // whose lane it is, if not everybody's
 	group  *call        // of the multiget being made: its keys of this backend
 	out    server.Output
 
@@ -37,6 +39,7 @@ type lane struct {
 	ops           []op
 	head, n, late int
 
+	says   health.Identity // while it is met
 	in     []byte
 	used   int
 	parser protocol.ResponseParser
@@ -109,7 +112,7 @@ func (n *lane) send(c *call) {
 	case !n.b.admits(n.x.now, c):
 		n.fail(c, hfDown)
 		return
-	case n.out.Pending() > n.b.queueMax:
+	case n.out.Pending() > n.b.queueMax && !c.own:
 		n.b.stats.refused.Add(1)
 		n.fail(c, hfLimit)
 		return
@@ -148,6 +151,15 @@ func kindOf(o protocol.Op) opKind {
 // write is unknown then.
 func (n *lane) fail(c *call, kind hfKind) {
 	n.b.stats.failures[kind].Add(1)
+	switch {
+	case c.own:
+	case c.write:
+		n.b.health.Journal().Add(n.x.now, c.key, c.binary)
+		n.x.chores = earlier(n.x.chores, n.x.now)
+	case c.op == protocol.OpFlushAll:
+		n.b.health.Journal().Lose(n.x.now)
+		n.x.chores = earlier(n.x.chores, n.x.now)
+	}
 	c.to.done(c, &answer{status: protocol.StatusServerError, failed: true, line: n.b.lines[kind]})
 }
 
@@ -162,7 +174,7 @@ func (n *lane) soil() {
 // flush sends what waits, and begins a connection if there is none.
 func (n *lane) flush() {
 	n.dirty = false
-	if n.n == 0 && n.out.Pending() == 0 {
+	if n.n == 0 && n.out.Pending() == 0 && n.fence == nil {
 		return
 	}
 	if n.link == nil {
@@ -176,7 +188,7 @@ func (n *lane) flush() {
 		n.link = n.x.loop.Dial(*addr, n)
 		return
 	}
-	if !n.link.Up() {
+	if !n.met {
 		return
 	}
 	if err := n.link.Write(&n.out); err != nil {
@@ -189,11 +201,38 @@ func (n *lane) flush() {
 	}
 }
 
-// LinkUp sends what has been collected meanwhile.
+// LinkUp asks the node what it is, before anything else.
 func (n *lane) LinkUp() {
 	n.stood = true
 	n.b.stats.connects.Add(1)
-	n.soil()
+	n.says = health.Identity{}
+	ask := server.Output{Buf: []byte("stats\r\n")}
+	if err := n.link.Write(&ask); err != nil {
+		n.link = nil
+		n.down(err)
+	}
+}
+
+// meet takes the answer to that, a line at a time. A server that does not know
+// the command is taken as it is.
+func (n *lane) meet(r *protocol.Response) {
+	switch {
+	case r.Status == protocol.StatusStat:
+		n.says.Set(r.Key, r.Value)
+		return
+	case r.Status != protocol.StatusEnd && !r.IsError():
+		n.violated()
+		return
+	}
+	n.met = true
+	switch {
+	case n.fence != nil:
+		n.fence.met(n.says)
+	case r.IsError() || n.b.health.Meet(n.x.now, n.says):
+		n.soil()
+	default:
+		n.down(errRestarted)
+	}
 }
 
 // LinkWritable goes on sending.
@@ -210,6 +249,7 @@ var (
 	errProtocol   = errors.New("the reply does not fit the request")
 	errStuck      = errors.New("no reply for twice the timeout")
 	errTimeout    = errors.New("no reply in time")
+	errRestarted  = errors.New("another process answers than before: it is to be fenced")
 	errConnect    = errors.New("the connection took too long")
 )
 
@@ -259,7 +299,7 @@ func (n *lane) Filled(got int) {
 			continue
 		}
 		used, err := n.parser.Next(n.in[pos:n.used], &n.resp)
-		if err != nil || used > 0 && n.n == 0 {
+		if err != nil || used > 0 && n.n == 0 && n.met {
 			n.violated()
 			return
 		}
@@ -267,6 +307,10 @@ func (n *lane) Filled(got int) {
 			break
 		}
 		pos += used
+		if !n.met {
+			n.meet(&n.resp)
+			continue
+		}
 		if n.resp.Streaming {
 			n.beginStream()
 			continue
@@ -346,18 +390,20 @@ func (n *lane) down(err error) {
 		n.link = nil
 	}
 	stood, waited := n.stood, n.n > 0
-	n.stood = false
+	n.stood, n.met = false, false
 	if b := n.stream.blob; b != nil {
 		b.Unpin()
 	}
 	n.stream = stream{line: n.stream.line[:0]}
 	n.used = 0
 	n.out = server.Output{Buf: n.discardOut()}
-	if waited || !stood {
-		n.b.failed(n.x.now, !stood, err)
+	if errors.Is(err, errRestarted) {
+		n.x.chores = earlier(n.x.chores, n.x.now)
+	} else if n.fence == nil && (waited || !stood) {
+		n.failed(!stood, err)
 	}
 	text := failureText(err)
-	if !stood {
+	if !stood || errors.Is(err, errRestarted) {
 		text = hfDown
 	}
 	count := n.n
@@ -381,6 +427,9 @@ func (n *lane) down(err error) {
 	}
 	clear(again)
 	n.x.again = again[:0]
+	if n.fence != nil {
+		n.fence.broke()
+	}
 }
 
 // discardOut lets go of the values that wait to be sent and returns the buffer.
@@ -393,7 +442,7 @@ func (n *lane) discardOut() []byte {
 // expire answers the calls whose time is over, and gives the connection up when
 // even late replies do not come.
 func (n *lane) expire(now int64) {
-	if n.link != nil && !n.link.Up() && now >= n.dialed+n.b.connectTimeout {
+	if n.link != nil && !n.met && now >= n.patience() {
 		n.down(errConnect)
 		return
 	}
@@ -402,7 +451,9 @@ func (n *lane) expire(now int64) {
 		n.late++
 		if c := o.call; c != nil {
 			o.call = nil
-			n.b.failed(now, false, errTimeout)
+			if n.fence == nil {
+				n.failed(false, errTimeout)
+			}
 			n.fail(c, hfTimeout)
 		}
 	}
@@ -411,11 +462,21 @@ func (n *lane) expire(now int64) {
 	}
 }
 
+// patience is until when a new connection has time to stand, and its node to say
+// what it is.
+func (n *lane) patience() int64 {
+	t := n.dialed + n.b.connectTimeout
+	if n.stood {
+		t += n.b.timeout
+	}
+	return t
+}
+
 // next is when expire is to be called, 0 if nothing waits.
 func (n *lane) next() int64 {
 	t := int64(0)
-	if n.link != nil && !n.link.Up() {
-		t = n.dialed + n.b.connectTimeout
+	if n.link != nil && !n.met {
+		t = n.patience()
 	}
 	if n.n > 0 {
 		t = earlier(t, n.at(0).give)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/holdfast-cache/holdfast/cluster"
+	"github.com/holdfast-cache/holdfast/cluster/health"
 )
 
 // poolOptions are the settings of a pool beyond its placement.
@@ -13,6 +14,7 @@ type poolOptions struct {
 	queueMax                int
 	getMiss                 bool // get_error: miss
 	multigetFail            bool // multiget_error: fail
+	health                  health.Options
 }
 
 // pool is a map and the backends of its slots.

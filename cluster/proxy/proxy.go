@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/holdfast-cache/holdfast/cluster"
+	"github.com/holdfast-cache/holdfast/cluster/health"
 	"github.com/holdfast-cache/holdfast/protocol"
 	"github.com/holdfast-cache/holdfast/server"
 	"github.com/rs/zerolog"
@@ -40,6 +41,7 @@ type Proxy struct {
 		executors []*executor
 		nextID    int
 		backends  map[identity]*backend
+		guards    map[string]*health.Pool // by the name of the pool
 	}
 }
 
@@ -64,7 +66,7 @@ func (t *tree) pool(_ []byte, _ protocol.Op) *pool { return t.pools[0] }
 func New(cfg Config, conf *cluster.Config, log zerolog.Logger) (*Proxy, error) {
 	p := &Proxy{cfg: cfg, log: log, started: time.Now(), valueMax: cfg.ValueMax}
 	p.budget.limit = cfg.BufferLimit
-	p.mu.backends = map[identity]*backend{}
+	p.mu.backends, p.mu.guards = map[identity]*backend{}, map[string]*health.Pool{}
 	return p, p.Reload(conf)
 }
 
@@ -100,7 +102,9 @@ func optionsOf(pc *cluster.PoolConfig) poolOptions {
 	o := poolOptions{
 		timeout: pc.Timeout, connectTimeout: pc.ConnectTimeout, queueMax: queueMax,
 		getMiss: pc.GetError == "miss", multigetFail: pc.MultigetError == "fail",
+		health: health.DefaultOptions(),
 	}
+	o.health.Ramp = int64(pc.Ramp)
 	if o.timeout == 0 {
 		o.timeout = defaultTimeout
 	}
@@ -138,7 +142,12 @@ func (p *Proxy) backendLocked(pool string, s cluster.Slot, o *poolOptions) (*bac
 	if b := p.mu.backends[id]; b != nil {
 		return b, nil
 	}
-	b := newBackend(p.mu.nextID, pool, s, o)
+	guard := p.mu.guards[pool]
+	if guard == nil {
+		guard = &health.Pool{}
+		p.mu.guards[pool] = guard
+	}
+	b := newBackend(p.mu.nextID, pool, s, o, guard, server.LoopTime())
 	if err := b.resolve(); err != nil {
 		p.log.Error().Err(err).Str("server", s.Name).Msg("cannot resolve the address of a backend; it is down until it can be")
 	}

@@ -56,7 +56,7 @@ func (n *lane) answerError(o *op, r *protocol.Response) {
 func (n *lane) finish(o *op, a *answer) {
 	c := o.call
 	n.pop()
-	n.b.answered(n.x.now)
+	n.b.health.Answered()
 	if c == nil {
 		n.b.stats.lateReplies.Add(1)
 		if a.blob != nil {
@@ -65,6 +65,9 @@ func (n *lane) finish(o *op, a *answer) {
 		return
 	}
 	n.b.stats.served(c, n.x.now)
+	if c.write {
+		n.b.health.Journal().Acked(n.x.now)
+	}
 	c.to.done(c, a)
 }
 

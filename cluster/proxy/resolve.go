@@ -25,6 +25,12 @@ func (b *backend) resolve() error {
 	return nil
 }
 
+// isLiteral says that an address is one already, not a name.
+func isLiteral(address string) bool {
+	_, err := netip.ParseAddrPort(address)
+	return err == nil || strings.Contains(address, "/")
+}
+
 // lookUp turns host:port, [ipv6]:port or a path into an address. Of several it
 // takes the first IPv4 one, as what all listen on.
 func lookUp(address string) (server.LinkAddr, error) {
