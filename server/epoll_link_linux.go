@@ -167,6 +167,9 @@ func (l *epollLoop) closeLink(k *Link) {
 		return
 	}
 	l.links[k.fd] = nil
+	// What has not been sent must not arrive later, behind what is sent meanwhile on
+	// another connection: the kernel would go on trying after the close.
+	_ = unix.SetsockoptLinger(k.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	_ = unix.EpollCtl(l.epfd, unix.EPOLL_CTL_DEL, k.fd, nil)
 	l.dead = append(l.dead, k.fd)
 }
@@ -187,6 +190,10 @@ func (l *epollLoop) settleLinks() {
 		l.next = l.now
 	}
 }
+
+// endLink says that no more will be written: the other side reads what was sent,
+// then the end.
+func (l *epollLoop) endLink(k *Link) { _ = unix.Shutdown(k.fd, unix.SHUT_WR) }
 
 // closeDead closes the descriptors of links that have ended.
 func (l *epollLoop) closeDead() {

@@ -81,6 +81,7 @@ type Link struct {
 type linkIO interface {
 	writeLink(k *Link, o *Output) error
 	closeLink(k *Link)
+	endLink(k *Link)
 }
 
 // Up says whether the connection stands.
@@ -96,7 +97,16 @@ func (k *Link) Write(o *Output) error {
 	return nil
 }
 
-// Close ends the link at once. It may be called more than once.
+// Park ends the writing side and gives the link to another handler, who hears of
+// what still comes, until the other server has read all that was sent and ends the
+// connection.
+func (k *Link) Park(h LinkHandler) {
+	k.h = h
+	k.io.endLink(k)
+}
+
+// Close ends the link at once; what has not reached the other server does not
+// arrive any more. It may be called more than once.
 func (k *Link) Close() {
 	if !k.closed {
 		k.closed = true

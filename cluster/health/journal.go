@@ -30,6 +30,7 @@ type Journal struct {
 	bytesMax int64
 
 	pending atomic.Int32
+	mayLack atomic.Bool // as mu.lost
 	acked   atomic.Int64
 
 	mu struct {
@@ -190,6 +191,7 @@ const nodesKeep = 1 << 10
 func (j *Journal) lose(now int64) {
 	j.clear()
 	j.mu.lost, j.mu.lostAt = true, now
+	j.mayLack.Store(true)
 	j.mu.flushing = false // it may come before what is lost now
 }
 
@@ -223,6 +225,18 @@ func (j *Journal) Next(dst []Entry, n int) []Entry {
 	return dst
 }
 
+// Has says whether key is in the journal, or keys are missing of which it may be
+// one: until it is deleted what the backend has of it cannot be trusted.
+func (j *Journal) Has(key []byte) bool {
+	if j.Pending() == 0 && !j.mayLack.Load() {
+		return false
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	_, known := j.mu.index[string(key)]
+	return known || j.mu.lost
+}
+
 // Rewind has Next hand out everything again that is not done: a replay broke off.
 func (j *Journal) Rewind() {
 	j.mu.Lock()
@@ -254,6 +268,7 @@ func (j *Journal) Forget(before int64) {
 	j.mu.since = max(j.mu.since, before)
 	if j.mu.lost && j.mu.lostAt < before {
 		j.mu.lost = false
+		j.mayLack.Store(false)
 	}
 }
 
@@ -286,6 +301,7 @@ func (j *Journal) EndFlush(now int64, ok bool) {
 	case ok:
 		j.forget(func(n *node) bool { return n.seq <= m.flushSeq })
 		m.lost, m.since = false, m.flushAt
+		j.mayLack.Store(false)
 	case m.lost:
 		j.lose(now) // what was added meanwhile
 	}

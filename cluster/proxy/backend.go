@@ -52,8 +52,14 @@ type backend struct {
 	health *health.Backend
 	stats  backendStats
 
-	mending   atomic.Bool // a loop deletes keys of the journal
+	// doubts counts writes that timed out and whose late replies are waited for, and
+	// connections that the node has not read to their end. Until there are none,
+	// a write of which nothing more is known may still take place.
+	doubts    atomic.Int32
+	returning atomic.Int64 // when the node has answered the last probe
+	mending   atomic.Bool  // a loop deletes keys of the journal
 	resolving atomic.Bool
+	retired   atomic.Bool
 	literal   bool // the address needs no look-up
 }
 
@@ -80,7 +86,11 @@ func (b *backend) name() string {
 // admits says whether c may be sent.
 func (b *backend) admits(now int64, c *call) bool {
 	switch {
-	case b.health.State() == health.Up || c.own:
+	case c.own:
+		return true
+	case !c.write && c.cells == nil && b.health.Journal().Has(c.key):
+		return false // until it is deleted
+	case b.health.State() == health.Up:
 		return true
 	case c.write || c.op == protocol.OpFlushAll:
 		return b.health.AdmitsWrite()

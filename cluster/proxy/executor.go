@@ -16,7 +16,9 @@ type executor struct {
 	due  int64 // when a lane wants expire; 0 is never
 
 	lanes        []*lane // by backend and lane number
+	parked       []*parked
 	fences       []*lane // of fences under way
+	tree         *tree   // that Settle has seen last
 	chores       int64   // when a backend wants to be looked after; 0 is never
 	dirty        []*lane
 	small, large []*flight
@@ -43,6 +45,10 @@ func (x *executor) Bind(l server.Loop) {
 // Settle sends what the wake-up has collected and looks after time-outs.
 func (x *executor) Settle(now int64) int64 {
 	x.now = now
+	if t := x.p.tree.Load(); t != x.tree {
+		x.tree = t
+		x.chores = earlier(x.chores, now)
+	}
 	if x.due != 0 && now >= x.due {
 		x.expire(now)
 	}

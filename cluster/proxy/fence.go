@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"slices"
+
 	"github.com/holdfast-cache/holdfast/cluster/health"
 	"github.com/holdfast-cache/holdfast/protocol"
 )
@@ -9,11 +11,13 @@ import (
 // it if its items cannot be trusted, and deletes the keys whose writes it may have
 // missed. It has a lane of its own, and one loop runs it.
 type fence struct {
-	x     *executor
-	b     *backend
-	lane  *lane
-	flush bool // flush_all is under way
-	over  bool
+	x       *executor
+	b       *backend
+	lane    *lane
+	flush   bool  // flush_all is to be sent, or under way
+	since   int64 // when the node has answered
+	waiting bool  // for what is in doubt
+	over    bool
 	replay
 }
 
@@ -93,11 +97,30 @@ func (k *fence) begin() {
 func (k *fence) met(says health.Identity) {
 	d := k.b.health.ProbeOK(k.x.now, says)
 	k.x.p.log.Info().Str("server", k.b.name()).Str("action", d.Action.String()).Str("why", d.Why).Msg("a backend answers again")
-	if d.Action != health.Flush {
+	k.flush = d.Action == health.Flush
+	k.since = k.x.now
+	k.b.returning.Store(k.since)
+	k.wait()
+}
+
+// doubtMax is how long a fence waits for the end of what the node may still carry
+// out, in nanoseconds.
+const doubtMax = 2e9
+
+// wait goes on once nothing is in doubt any more, and has the loop call again
+// until then. Connections that the node does not read to their end in time are
+// reset.
+func (k *fence) wait() {
+	if k.b.doubts.Load() > 0 && k.x.now < k.since+doubtMax {
+		k.waiting = true
+		k.x.chores = earlier(k.x.chores, k.x.now+choresEach/10)
+		return
+	}
+	k.waiting = false
+	if !k.flush {
 		k.next()
 		return
 	}
-	k.flush = true
 	k.b.health.Journal().BeginFlush(k.x.now)
 	k.lane.send(&call{
 		op: protocol.OpFlushAll, head: []byte("flush_all\r\n"), own: true, to: k,
@@ -183,7 +206,13 @@ const choresEach = 50e6
 // something to do.
 func (x *executor) chore(now int64) {
 	x.chores = 0
-	again := false
+	again := x.closeRetired()
+	again = x.unpark(now) || again
+	for _, n := range slices.Clone(x.fences) {
+		if n.fence.waiting {
+			n.fence.wait()
+		}
+	}
 	for _, p := range x.p.tree.Load().pools {
 		for _, b := range p.backends {
 			again = x.lookAfter(b, now) || again
@@ -192,6 +221,34 @@ func (x *executor) chore(now int64) {
 	if again {
 		x.chores = now + choresEach
 	}
+}
+
+// closeRetired closes lanes to backends that are not in the config any more, when
+// nothing is under way on them. It says whether some are left.
+func (x *executor) closeRetired() (left bool) {
+	for i, n := range x.lanes {
+		switch {
+		case n == nil || !n.b.retired.Load():
+		case n.n > 0:
+			left = true
+		default:
+			x.retire(n)
+			x.lanes[i] = nil
+		}
+	}
+	return left
+}
+
+// unpark forgets the parked connections that have ended, and gives those up whose
+// node is back for a while and still has not read them. It says whether some are left.
+func (x *executor) unpark(now int64) (left bool) {
+	for _, k := range x.parked {
+		if k.link != nil && k.b.health.State() == health.Returning && now > k.b.returning.Load()+doubtMax/2 {
+			k.end()
+		}
+	}
+	x.parked = slices.DeleteFunc(x.parked, func(k *parked) bool { return k.link == nil })
+	return len(x.parked) > 0
 }
 
 // lookAfter does what b needs now, and says whether to come again.
@@ -214,6 +271,9 @@ func (x *executor) lookAfter(b *backend, now int64) bool {
 	}
 	if j.Pending() == 0 {
 		return false
+	}
+	if b.doubts.Load() > 0 {
+		return true // what is deleted now could be written after
 	}
 	if b.mending.CompareAndSwap(false, true) {
 		j.Rewind()

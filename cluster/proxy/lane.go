@@ -54,6 +54,7 @@ type op struct {
 	give     int64 // when the connection is given up if there is still no reply
 	opaque   uint32
 	kind     opKind
+	doubt    bool // a write that has timed out
 }
 
 // opKind says what the reply to a request looks like.
@@ -95,6 +96,9 @@ func (n *lane) push(o op) {
 
 // pop takes the first op off.
 func (n *lane) pop() {
+	if n.at(0).doubt {
+		n.b.doubts.Add(-1)
+	}
 	*n.at(0) = op{}
 	n.head = (n.head + 1) & (len(n.ops) - 1)
 	n.n--
@@ -451,6 +455,10 @@ func (n *lane) expire(now int64) {
 		n.late++
 		if c := o.call; c != nil {
 			o.call = nil
+			if c.write && !c.own {
+				o.doubt = true
+				n.b.doubts.Add(1)
+			}
 			if n.fence == nil {
 				n.failed(false, errTimeout)
 			}
@@ -458,7 +466,43 @@ func (n *lane) expire(now int64) {
 		}
 	}
 	if n.n > 0 && n.at(0).give <= now {
+		n.park()
 		n.down(errStuck)
+	}
+}
+
+// parked is a connection that was given up with requests on it which the node may
+// still carry out. It is kept until the node has read them all.
+type parked struct {
+	b    *backend
+	link *server.Link
+	buf  [512]byte
+}
+
+// park keeps the connection, if there may be something left on it.
+func (n *lane) park() {
+	if n.link == nil || !n.met || n.fence != nil {
+		return
+	}
+	k := &parked{b: n.b, link: n.link}
+	n.b.doubts.Add(1)
+	n.link.Park(k)
+	n.link = nil
+	n.x.parked = append(n.x.parked, k)
+}
+
+func (k *parked) LinkUp()        {}
+func (k *parked) Space() []byte  { return k.buf[:] }
+func (k *parked) Filled(int)     {}
+func (k *parked) LinkWritable()  {}
+func (k *parked) LinkDown(error) { k.end() }
+
+// end gives the connection up.
+func (k *parked) end() {
+	if k.link != nil {
+		k.link.Close()
+		k.link = nil
+		k.b.doubts.Add(-1)
 	}
 }
 

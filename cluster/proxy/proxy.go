@@ -57,6 +57,7 @@ type identity struct {
 type tree struct {
 	epoch uint64
 	pools []*pool
+	text  []byte // the config it was made of, as YAML
 }
 
 // pool is the pool that serves key.
@@ -76,7 +77,11 @@ func New(cfg Config, conf *cluster.Config, log zerolog.Logger) (*Proxy, error) {
 func (p *Proxy) Reload(conf *cluster.Config) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	t := &tree{epoch: conf.Epoch}
+	text, err := conf.YAML()
+	if err != nil {
+		return err
+	}
+	t := &tree{epoch: conf.Epoch, text: text}
 	for _, pc := range conf.Pools {
 		m, err := cluster.NewMap(conf.Epoch, pc)
 		if err != nil {
@@ -94,7 +99,31 @@ func (p *Proxy) Reload(conf *cluster.Config) error {
 		t.pools = append(t.pools, pl)
 	}
 	p.tree.Store(t)
+	p.retireLocked(t)
+	for _, x := range p.mu.executors {
+		if x.loop != nil {
+			x.loop.Poke()
+		}
+	}
 	return nil
+}
+
+// retireLocked lets go of the backends that t does not have. Each loop closes its
+// lanes to them when nothing is under way there any more. The caller holds mu.
+func (p *Proxy) retireLocked(t *tree) {
+	used := map[*backend]bool{}
+	for _, pl := range t.pools {
+		for _, b := range pl.backends {
+			used[b] = true
+		}
+	}
+	for id, b := range p.mu.backends {
+		if !used[b] {
+			b.retired.Store(true)
+			p.mu.guards[b.pool].Remove(b.health)
+			delete(p.mu.backends, id)
+		}
+	}
 }
 
 // optionsOf are the settings of a pool, with defaults for what it does not say.

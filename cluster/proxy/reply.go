@@ -131,6 +131,9 @@ func (n *lane) replyMeta(o *op, r *protocol.Response, b *blob) bool {
 	} else if v, ok := protocol.ParseUint(r.Line[at+2 : end]); !ok || v != uint64(o.opaque) {
 		return false
 	}
+	if c := o.call; c != nil && !echoFits(r, c.key) {
+		return false
+	}
 	line := append(n.x.line[:0], r.Line[:at]...)
 	if c := o.call; c != nil && c.owned {
 		line = append(append(line, " O"...), c.client...)
@@ -140,6 +143,20 @@ func (n *lane) replyMeta(o *op, r *protocol.Response, b *blob) bool {
 	n.finish(o, &answer{status: r.Status, line: line, value: r.Value, hasValue: r.Status == protocol.StatusMetaValue, blob: b})
 	return true
 }
+
+// echoFits says whether the key that a meta reply tells, if it does, is key.
+func echoFits(r *protocol.Response, key []byte) bool {
+	told, ok := r.Flag('k')
+	if !ok || bytes.Equal(told, key) {
+		return true
+	}
+	// An item that was stored by a base64 key is told so, whoever asks.
+	var text [base64Max]byte
+	return bytes.Equal(told, protocol.AppendBase64(text[:0], key))
+}
+
+// base64Max is the length of the longest key in base64.
+const base64Max = (protocol.KeyLenMax + 2) / 3 * 4
 
 // findOpaque finds the return flag O with the space before it; at is -1 if there
 // is none.

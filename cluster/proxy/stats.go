@@ -1,10 +1,12 @@
 package proxy
 
 import (
+	"bytes"
 	"strconv"
 	"time"
 
 	"github.com/holdfast-cache/holdfast/protocol"
+	"github.com/holdfast-cache/holdfast/server"
 )
 
 // stats composes the reply to a stats command.
@@ -27,6 +29,10 @@ func (p *Proxy) stats(args [][]byte) string {
 			for _, be := range pl.backends {
 				b = be.appendStats(b)
 			}
+		}
+	case "config":
+		for i, line := range bytes.Split(bytes.TrimRight(t.text, "\n"), []byte("\n")) {
+			b = protocol.AppendStat(b, strconv.Itoa(i+1), string(line))
 		}
 	default:
 		return protocol.ReplyError
@@ -62,7 +68,16 @@ func (be *backend) appendStats(b []byte) []byte {
 		name = "backend:" + be.pool + "/" + be.slot.Name + ":"
 	}
 	s := &be.stats
+	h := be.health.Status(server.LoopTime())
 	b = protocol.AppendStat(b, name+"address", be.slot.Address)
+	b = protocol.AppendStat(b, name+"state", h.State.String())
+	b = protocol.AppendStatUint(b, name+"downs", h.Downs)
+	if h.Downs > 0 {
+		b = protocol.AppendStat(b, name+"last_failure", h.Kind.String())
+		b = protocol.AppendStat(b, name+"last_fence", h.Last.Action.String())
+	}
+	b = protocol.AppendStatUint(b, name+"journal_keys", uint64(h.Journal.Keys))
+	b = protocol.AppendStatUint(b, name+"journal_bytes", uint64(h.Journal.Bytes))
 	for k := range classes {
 		n := s.commands[k].Load()
 		if n == 0 {
