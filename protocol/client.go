@@ -50,6 +50,7 @@ var opNames = [NumOps]string{
 	OpLRU:           "lru",
 	OpLRUCrawler:    "lru_crawler",
 	OpSnapshot:      "snapshot",
+	OpConfig:        "config",
 	OpStats:         "stats",
 	OpWatch:         "watch",
 	OpDebugTime:     "debugtime",

@@ -35,7 +35,7 @@ but space and LF.
 	meta     = ("mg" | "md" | "ma" | "me") key flag*
 	         | "ms" key bytes flag* block
 	         | "mn"
-	words    = name word*                     stats, flush_all, slabs, …
+	words    = name word*                     stats, flush_all, slabs, config, …
 	flag     = letter argument                one word
 
 Words that are too many are passed over, the 24th and later are not even looked

@@ -45,6 +45,7 @@ const (
 	OpLRU
 	OpLRUCrawler
 	OpSnapshot
+	OpConfig
 	OpStats
 	OpWatch
 	OpDebugTime

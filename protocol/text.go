@@ -63,6 +63,7 @@ var shapes = [NumOps]shape{
 	OpLRU:           shapeTable,
 	OpLRUCrawler:    shapeTable,
 	OpSnapshot:      shapeTable,
+	OpConfig:        shapeTable,
 	OpDebugTime:     shapeTable,
 }
 
@@ -141,6 +142,8 @@ func tableVerb(name []byte) Op {
 		return OpLRUCrawler
 	case "snapshot":
 		return OpSnapshot
+	case "config":
+		return OpConfig
 	case "debugtime":
 		return OpDebugTime
 	}
@@ -363,11 +366,17 @@ func (p *Parser) other(l *line, b *Batch) (n int, ok bool) {
 	name, at := word(l.text, 0)
 	last, count := lastWord(l.text, at, 1, name)
 	noReply := string(last) == "noreply"
-	if op := tableVerb(name); op != OpNone && (op != OpDebugTime || p.Debug) {
+	http := count > 1 && bytes.HasPrefix(last, []byte("HTTP/"))
+	op := tableVerb(name)
+	switch {
+	case op == OpDebugTime && !p.Debug, op == OpConfig && http: // not memcached's
+		op = OpNone
+	}
+	if op != OpNone {
 		return words(op, l, at, noReply, b)
 	}
 	// A browser that was tricked into talking to us must not get to send a body.
-	if count > 1 && bytes.HasPrefix(last, []byte("HTTP/")) {
+	if http {
 		b.slot(OpClose)
 		b.push()
 		return len(l.rest), false

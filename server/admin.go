@@ -78,6 +78,10 @@ func (x *executor) admin(s *Session, r *protocol.Request) {
 		x.lruCrawler(s, r)
 	case protocol.OpSnapshot:
 		x.snapshot(s, r)
+	case protocol.OpConfig:
+		if !r.AsksCluster() || !x.clusterReply(s, r) {
+			replyError(s, r, protocol.ErrUnknown)
+		}
 	case protocol.OpStats:
 		x.stats(s, r)
 	case protocol.OpWatch:

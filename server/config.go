@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/holdfast-cache/holdfast/protocol"
 )
 
 // Config is the settings of a Server and its Node, named after memcached's.
@@ -39,6 +41,9 @@ type Config struct {
 	MemoryFile      string        // -e, as stats settings shows it; "" is none
 	BindingProtocol string        // -B: auto-negotiate or ascii
 	Version         string        // what version answers: 1.6.45-holdfast
+
+	ClusterNodes   []protocol.ClusterNode // what config get cluster tells; none: it is no command
+	ClusterVersion uint64                 // of ClusterNodes
 }
 
 // Version is what the version command answers unless a Config says otherwise.

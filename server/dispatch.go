@@ -136,6 +136,9 @@ func (x *executor) storeTime(exptime int64) uint32 {
 
 // get answers get and gets.
 func (x *executor) get(s *Session, r *protocol.Request, keys []slab.Key) {
+	if len(r.Keys) == 1 && len(r.Keys[0]) == len(protocol.ClusterKey) && r.AsksCluster() && x.clusterReply(s, r) {
+		return
+	}
 	x.getOp = slab.GetOp{}
 	hits := x.fetchAll(s, r, keys)
 	x.c.cmdGet += uint64(len(keys))

@@ -39,6 +39,8 @@
 //	executor.go host.go  the seams to the Handler
 //	node.go dispatch.go  the Handler of a store, and below it the commands
 //	keeper.go            the seam to what keeps the items beyond the process
+//	identity.go          what tells a proxy one start of a node from another
+//	discovery.go         the list of nodes, for clients of ElastiCache
 //
 // # Goroutines
 //

@@ -2,6 +2,7 @@ package server
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/holdfast-cache/holdfast/protocol"
 	"github.com/holdfast-cache/holdfast/slab"
@@ -21,6 +22,14 @@ type Node struct {
 	host   Host
 	keeper Keeper // nil: nothing is kept
 
+	bootID   string                   // of this start
+	restored atomic.Pointer[Restored] // nil: the store began empty
+	cluster  struct {
+		payload atomic.Pointer[[]byte] // nil: config is no command
+		mu      sync.Mutex
+		version uint64 // of payload, under mu
+	}
+
 	mu struct {
 		sync.Mutex
 		executors []*executor
@@ -34,9 +43,10 @@ var _ Handler = (*Node)(nil)
 // NewNode returns the handler of store. Both cfg and store stay the caller's:
 // store must be open until Close has returned, cfg must not change.
 func NewNode(cfg *Config, store *slab.Store, log zerolog.Logger) *Node {
-	n := &Node{cfg: cfg, store: store, log: log, clock: newClock(cfg.ClockStart)}
+	n := &Node{cfg: cfg, store: store, log: log, clock: newClock(cfg.ClockStart), bootID: newBootID()}
 	n.detail.init(cfg)
 	n.initAdmin()
+	n.SetCluster(cfg.ClusterVersion, cfg.ClusterNodes)
 	store.Tick(n.clock.now())
 	return n
 }

@@ -69,6 +69,8 @@ func (x *executor) stats(s *Session, r *protocol.Request) {
 		lines = n.slabsStats
 	case "sizes":
 		lines = n.sizesStats
+	case "identity":
+		lines = n.identityStats
 	case "persistence":
 		lines = n.persistenceStats
 	case "reset":

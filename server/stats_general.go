@@ -38,6 +38,7 @@ func (n *Node) generalStats(w *statWriter) {
 	backgroundStats(w, &conf, &st)
 	n.logStats(w)
 	itemTotals(w, &conf, &st)
+	n.identityStats(w) // ours; last, where no reader expects another
 }
 
 // processStats tells of the process.

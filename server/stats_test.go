@@ -65,7 +65,9 @@ lru_maintainer_juggles malloc_fails log_worker_dropped log_worker_written log_wa
 log_watcher_sent log_watchers unexpected_napi_ids round_robin_fallback bytes curr_items total_items
 slab_global_page_pool expired_unfetched evicted_unfetched evicted_active evictions reclaimed
 crawler_reclaimed crawler_items_checked lrutail_reflocked moves_to_cold moves_to_warm moves_within_lru
-direct_reclaims lru_bumps_dropped`
+direct_reclaims lru_bumps_dropped ` + identityNames
+
+const identityNames = `boot_id flush_generation restored_at snapshot_time`
 
 const settingsNames = `maxbytes maxconns tcpport udpport inter verbosity oldest evictions domain_socket umask
 shutdown_command growth_factor chunk_size num_threads num_threads_per_udp stat_key_prefix detail_enabled
@@ -104,6 +106,7 @@ func TestStatNames(t *testing.T) {
 	}{
 		{"stats", strings.Fields(generalNames)},
 		{"stats settings", strings.Fields(settingsNames)},
+		{"stats identity", strings.Fields(identityNames)},
 		{"stats items", prefixed("items:1:", itemsNames)},
 		{"stats slabs", append(prefixed("1:", slabsNames), "active_slabs", "total_malloced")},
 	} {

@@ -1,9 +1,14 @@
 package slab
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // flushPlan is the one delayed flush that can be pending.
 type flushPlan struct {
+	done atomic.Uint64 // flushes that have happened
+
 	mu struct {
 		sync.Mutex
 		at uint32 // second of the store's clock, 0 for none
@@ -31,6 +36,7 @@ func (s *Store) FlushAll(at uint32) {
 func (s *Store) flushNow() {
 	ver := s.Version()
 	s.raiseFlush(ver)
+	s.flush.done.Add(1)
 	if s.journal != nil {
 		s.journal.Flushed(ver)
 	}
@@ -50,6 +56,10 @@ func (s *Store) raiseFlush(ver uint64) {
 // Flushed returns the version up to which items are dead because they were
 // flushed, 0 if they never were.
 func (s *Store) Flushed() uint64 { return s.flushVer.Load() }
+
+// Flushes returns how many flushes have happened since New, none of them being
+// one that is restored or still to come.
+func (s *Store) Flushes() uint64 { return s.flush.done.Load() }
 
 // flushDue makes a pending flush happen if its time has come. Tick calls it.
 func (s *Store) flushDue(now uint32) {

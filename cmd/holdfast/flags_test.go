@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/holdfast-cache/holdfast/persist"
+	"github.com/holdfast-cache/holdfast/protocol"
 )
 
 // parse reads a command line up to the checks between settings.
@@ -100,6 +101,9 @@ var optionCases = []struct {
 	{"--data-dir /x --restore=strict", func(o *options) any { return o.keep.Strict }, true},
 	{"--data-dir /x --restore-ttl=freeze", func(o *options) any { return o.keep.FreezeTTL }, true},
 	{"--data-dir /x --restore-as-stale=10m", func(o *options) any { return o.keep.AsStale }, 10 * time.Minute},
+	{"--cluster-nodes a,b|10.0.0.2|1", func(o *options) any { return o.server.ClusterNodes }, []protocol.ClusterNode{{Host: "a", IP: "a", Port: 11211}, {Host: "b", IP: "10.0.0.2", Port: 1}}},
+	{"--cluster-nodes a", func(o *options) any { return o.server.ClusterVersion }, uint64(1)},
+	{"--cluster-nodes a --cluster-version 7", func(o *options) any { return o.server.ClusterVersion }, uint64(7)},
 	{"--data-dir /x --serve-while-loading", func(o *options) any { return o.serveWhileLoading }, true},
 	{"--data-dir /x --persist-on-error=readonly", func(o *options) any { return o.keep.OnError }, persist.OnErrorReadonly},
 	// What is short for memcached's --daemon is not for --data-dir.
@@ -166,7 +170,7 @@ func TestOptionNamesAreMemcacheds(t *testing.T) {
 		}
 		seen++
 	}
-	want(t, "the number of options", len(flagTable)-len(keepFlags), seen)
+	want(t, "the number of options", len(flagTable)-len(keepFlags)-len(clusterFlags), seen)
 }
 
 func TestOptionsEnd(t *testing.T) {
@@ -228,6 +232,10 @@ func TestOptionsRefused(t *testing.T) {
 		{"-S", 64, "not in this version"},
 		{"--data-dir=", 1, "no directory"},
 		{"--journal always", 64, "--journal needs a directory to keep items in: add --data-dir"},
+		{"--cluster-nodes a,,b", 1, "is no node"},
+		{"--cluster-nodes a,b,a:11211", 1, "a:11211 is there twice"},
+		{"--cluster-nodes a --cluster-version 0", 1, "a whole number from 1"},
+		{"--cluster-version 2", 64, "add --cluster-nodes=<list>"},
 		{"--serve-while-loading", 64, "--serve-while-loading needs a directory"},
 		{"--data-dir /x --journal=sometimes", 1, "off, os, interval or always"},
 		{"--data-dir /x --journal=interval --journal-interval=0", 64, "longer than 0"},

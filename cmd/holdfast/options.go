@@ -25,6 +25,7 @@ type options struct {
 	// keepGiven is the first option of persistence on the command line besides --data-dir.
 	keepGiven         string
 	serveWhileLoading bool
+	clusterVersion    uint64 // --cluster-version, 0 if it is not given
 
 	listen      []string // -l, in order
 	portGiven   bool
@@ -76,6 +77,9 @@ func (o *options) finish() error {
 		return err
 	}
 	if err := o.finishKeep(); err != nil {
+		return err
+	}
+	if err := o.finishCluster(); err != nil {
 		return err
 	}
 	if o.slab.HotPct+o.slab.WarmPct > 80 {

@@ -1,0 +1,39 @@
+package server
+
+import (
+	"fmt"
+	"math/rand/v2"
+)
+
+// Restored tells where the items of a store have come from that did not begin
+// empty. A proxy reads it in "stats identity": what was changed elsewhere between
+// SnapshotTime and the start is not in the items, so they may be older than what
+// a client was told last.
+type Restored struct {
+	// At is when this process took the items over, in unix seconds.
+	At int64
+	// SnapshotTime is when the items were last known to be complete, in unix
+	// seconds; if that cannot be told, an earlier time.
+	SnapshotTime int64
+}
+
+// SetRestored tells the node that its store has the items of an earlier process.
+// Any goroutine may call it; with a store that is loaded while it serves, call it
+// before the first client comes.
+func (n *Node) SetRestored(r Restored) { n.restored.Store(&r) }
+
+// newBootID returns a number that no other start of any node has.
+func newBootID() string { return fmt.Sprintf("%016x", rand.Uint64()) }
+
+// identityStats is stats identity, and the end of stats: what tells one start of
+// a node, and one content of it, from another. It takes no lock and costs nothing.
+func (n *Node) identityStats(w *statWriter) {
+	var r Restored
+	if p := n.restored.Load(); p != nil {
+		r = *p
+	}
+	w.str("boot_id", n.bootID)
+	w.uint("flush_generation", n.store.Flushes())
+	w.int("restored_at", r.At)
+	w.int("snapshot_time", r.SnapshotTime)
+}
