@@ -60,6 +60,9 @@ type ArenaNote struct {
 	// Whole says that everything is there that the last process had: false of an
 	// empty one, and of one whose process ended before its owner called Whole.
 	Whole bool
+	// Complete is when the store was last told the time by the last process, or
+	// when that ended in order: no change before it is missing. Zero if there was none, or if it is not known.
+	Complete time.Time
 }
 
 // OpenArena makes a store whose items live in the file at path, and which has
@@ -101,6 +104,9 @@ func (a *Arena) open(conf slab.Config, need int64) error {
 	if then, ok := readNote(a.file.mem); ok {
 		a.began = a.clock.World().Resume(then)
 		conf.Now = max(conf.Now, a.began.Now)
+		if !found.Empty {
+			a.note.Complete = then.Time(found.Now)
+		}
 	}
 	a.note.Whole = !found.Empty && *wholeMark(a.file.mem) != 0
 	a.store, err = slab.New(conf)
@@ -226,6 +232,12 @@ func (a *Arena) convert(old oldMemory) error {
 		a.Whole()
 	}
 	a.note.Source, a.note.Recovery = "converted", n
+	then, ok := readNote(old.mem)
+	if at := then.Time(found.Now); !ok {
+		a.note.Complete = time.Time{}
+	} else if a.note.Complete.IsZero() || at.Before(a.note.Complete) {
+		a.note.Complete = at
+	}
 	return errors.Join(err, old.close())
 }
 

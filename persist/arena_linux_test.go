@@ -118,9 +118,19 @@ func TestArenaKeepsItems(t *testing.T) {
 	if now := a.Store().Now(); now != 10 {
 		t.Errorf("the store's clock is at %d after 10 seconds", now)
 	}
+	complete := func(a *Arena, want int64) {
+		t.Helper()
+		if got := a.Note().Complete; got.Unix() != want {
+			t.Errorf("complete up to %d, want %d", got.Unix(), want)
+		}
+	}
+	complete(a, 1_800_000_000) // when the store was last told the time
 	at.fill(a, 1000, 1500)
+	at.clock.pass(20)
+	a.Store().Tick(30)
 	at.close(a)
-	at.clock.pass(95)
+	at.clock.pass(75)
+	defer func() { complete(a, 1_800_000_030) }()
 	a = at.open(arenaConfig(8))
 	at.want(a, "sealed", 1500)
 	at.have(a, 1000, 1500)

@@ -133,6 +133,7 @@ func (d *dirDriver) findSnapshot(seq uint64) {
 			d.mu.good = append([]uint64{seq}, d.mu.good...)
 			if d.base == nil {
 				d.base, d.found.Items = src, src.info.Items
+				d.found.Complete = src.head.Stamp.Time(src.head.Stamp.Now)
 				return
 			}
 		} else {
@@ -199,7 +200,7 @@ func (d *dirDriver) setAside(name string) {
 
 // Restore puts back the base and what the journal says above it.
 func (d *dirDriver) Restore(ctx context.Context, s *slab.Store, o RestoreOptions) (Recovery, error) {
-	rec := Recovery{Problems: d.trouble, Rebase: len(d.trouble) > 0}
+	rec := Recovery{Problems: d.trouble, Rebase: len(d.trouble) > 0, Complete: d.found.Complete}
 	done, total := int64(0), d.mu.before
 	if d.base != nil {
 		total += d.base.size
@@ -228,6 +229,9 @@ func (d *dirDriver) Restore(ctx context.Context, s *slab.Store, o RestoreOptions
 	}
 	n, err := replayJournal(ctx, d.fs, d.dir, s, replayOptions{after: after, until: d.files.highest, ver: d.found.Ver, marks: o.Marks, progress: progress})
 	d.replayed(&rec, &n)
+	if err == nil && n.Complete.After(rec.Complete) { // what gaps are about has been removed
+		rec.Complete = n.Complete
+	}
 	if err == nil && d.o.Strict && len(rec.Problems) > 0 {
 		err = fmt.Errorf("data directory %s: %s (--restore=strict)", d.dir, rec.Problems[0])
 	}

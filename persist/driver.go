@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/holdfast-cache/holdfast/slab"
 )
@@ -87,6 +88,9 @@ type Found struct {
 	// Begin is the store's clock at which Restore must begin, because items that
 	// are dead by now may have been given a longer life later; 0 is the present.
 	Begin uint32
+	// Complete is when the newest snapshot was begun: it has every change before
+	// that, and may lack later ones. Zero if there is none or it is not known.
+	Complete time.Time
 }
 
 // RestoreOptions are how items are put back.
@@ -107,6 +111,9 @@ type Recovery struct {
 	Distrusted uint64
 	// Problems are what could not be read or trusted, each in a line.
 	Problems []string
+	// Complete is a time before which no change that the last process made is
+	// missing in what was put back; zero if that is not known.
+	Complete time.Time
 	// Rebase asks for a Snapshot soon: what there is is damaged, or slow to read.
 	Rebase bool
 }

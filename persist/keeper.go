@@ -116,6 +116,18 @@ func Open(o Options) (*Keeper, error) {
 // Found returns what there was when the Keeper was opened.
 func (k *Keeper) Found() Found { return k.found }
 
+// Origin tells whether there are items of an earlier process, and a time before which
+// no change that it made is missing, zero if that is not known. Before Restore it
+// tells what is known by then: the time may be later afterwards.
+func (k *Keeper) Origin() (complete time.Time, items bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.mu.rec.Source != "" {
+		return k.mu.rec.Complete, k.mu.rec.Items > 0
+	}
+	return k.found.Complete, k.found.Items > 0 || k.found.Begin != 0
+}
+
 // ClockStart returns the store's clock at this moment, in seconds, so that it
 // goes on where the one of the earlier process stopped; 0 if there was none.
 func (k *Keeper) ClockStart() uint32 {

@@ -57,6 +57,7 @@ type Replayed struct {
 	Ver        uint64            // highest version seen
 	Now        uint32            // the store's clock at the last block
 	Seq        uint64            // number of the last segment
+	Complete   time.Time         // no change of the last process before it is missing; zero: not known
 	lanes      [laneCount]uint64 // by lane: items of a lower version are distrusted
 }
 
@@ -179,6 +180,8 @@ type replay struct {
 	done    int64 // bytes of segments that are done
 	total   int64
 	told    time.Time
+
+	latest time.Time // of the blocks so far
 
 	last  uint64 // file of the segment before, 0 if there is none
 	ended bool   // and it has an end block
@@ -345,6 +348,7 @@ func (p *replay) blocks(ctx context.Context, r *reader) error {
 			p.distrust(gapLanes(r, end, b, want), r.head.Ver)
 		}
 		p.n.Now = max(p.n.Now, b.now)
+		p.met(r, b)
 		switch b.typ {
 		case blockEnd:
 			p.ended = true
@@ -355,6 +359,24 @@ func (p *replay) blocks(ctx context.Context, r *reader) error {
 		if time.Since(p.told) > progressEvery {
 			p.tell(r.at)
 		}
+	}
+}
+
+// met notes up to when changes are there. All lanes are written in each round, and
+// rounds in order, so a block of a later second says that all there was in the
+// second of the block or header before is there; the end says so of itself. A mark
+// says nothing: changes were not written down.
+func (p *replay) met(r *reader, b *block) {
+	if r.size <= headerBytes+blockBytes || r.head.Stamp.WallNs == 0 {
+		return
+	}
+	for _, now := range []uint32{r.head.Stamp.Now, b.now} {
+		if at := r.head.Stamp.Time(now); at.After(p.latest) {
+			p.n.Complete, p.latest = p.latest, at
+		}
+	}
+	if b.typ == blockEnd {
+		p.n.Complete = p.latest
 	}
 }
 

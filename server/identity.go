@@ -13,7 +13,8 @@ type Restored struct {
 	// At is when this process took the items over, in unix seconds.
 	At int64
 	// SnapshotTime is when the items were last known to be complete, in unix
-	// seconds; if that cannot be told, an earlier time.
+	// seconds: every change that the earlier process has made before is in them.
+	// 0 if that cannot be told.
 	SnapshotTime int64
 }
 

@@ -114,8 +114,8 @@ func onStop(signals <-chan os.Signal, f func(sig string)) (end func()) {
 	}
 }
 
-// loadMeanwhile loads the items while clients are served.
-func (k *keeping) loadMeanwhile(ctx context.Context, mem *memory) {
+// loadMeanwhile loads the items while clients are served, and calls whole when all are there.
+func (k *keeping) loadMeanwhile(ctx context.Context, mem *memory, whole func()) {
 	if k == nil || !k.o.serveWhileLoading || mem.kept() {
 		return
 	}
@@ -126,6 +126,7 @@ func (k *keeping) loadMeanwhile(ctx context.Context, mem *memory) {
 			k.log.Error().Err(err).Msg("the items could not be loaded")
 		} else if err == nil {
 			mem.whole()
+			whole()
 		}
 	}()
 }

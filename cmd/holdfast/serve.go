@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/holdfast-cache/holdfast/server"
 	"github.com/holdfast-cache/holdfast/slab"
@@ -92,7 +93,7 @@ func serve(o *options, stderr io.Writer) error {
 		}
 		return err
 	}
-	s := &service{o: o, log: log, mem: mem, keep: k, signals: signals}
+	s := &service{o: o, log: log, mem: mem, keep: k, signals: signals, started: time.Now()}
 	return s.run(lns, early)
 }
 
@@ -104,6 +105,7 @@ type service struct {
 	keep    *keeping // nil: nothing is kept
 	node    *server.Node
 	signals <-chan os.Signal
+	started time.Time
 }
 
 // run listens, if that has not been done early, serves, and keeps the items at the end.
@@ -114,6 +116,7 @@ func (s *service) run(lns []net.Listener, early bool) error {
 	if k := s.mem.keeper(s.keep); k != nil {
 		s.node.SetKeeper(k)
 	}
+	s.tellOrigin(s.started)
 	defer s.node.Close()
 	err := s.node.ReloadAuth()
 	zerolog.SetGlobalLevel(zerolog.InfoLevel) // the start-up lines show at every -v
@@ -162,7 +165,7 @@ func (s *service) serve(srv *server.Server, lns []net.Listener) error {
 		defer close(handled)
 		s.handleSignals(ctx, cancel, srv)
 	}()
-	s.keep.loadMeanwhile(ctx, s.mem)
+	s.keep.loadMeanwhile(ctx, s.mem, func() { s.tellOrigin(s.started) })
 	err := srv.Serve(ctx, lns...)
 	cancel(nil) // a client may have ended it
 	<-handled   // further signals are finish's
