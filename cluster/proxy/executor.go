@@ -147,6 +147,7 @@ func (x *executor) request(f *flight, t *tree, r *protocol.Request) {
 	switch {
 	case r.Op == protocol.OpError:
 		f.sayError(r, r.Err)
+	case f.clusterReply(t, r):
 	case isGet(r.Op):
 		x.get(f, t, r)
 	case isStore(r.Op):

@@ -19,6 +19,9 @@ type Config struct {
 	Version         string // what version answers
 	EnableShutdown  bool   // -A
 	DisableFlushAll bool   // -F
+	// Announce is what "config get cluster" tells: AnnounceNodes, a list of proxies,
+	// or nothing.
+	Announce string
 	// BufferLimit is how many bytes of values and replies may wait in the proxy.
 	BufferLimit int64
 	// ValueMax is the longest value, in bytes.
@@ -58,6 +61,8 @@ type tree struct {
 	epoch uint64
 	pools []*pool
 	text  []byte // the config it was made of, as YAML
+
+	announce []byte // what clients of ElastiCache are told
 }
 
 // pool is the pool that serves key.
@@ -98,6 +103,12 @@ func (p *Proxy) Reload(conf *cluster.Config) error {
 		}
 		t.pools = append(t.pools, pl)
 	}
+	if err := newEpoch(p.tree.Load(), t); err != nil {
+		return err
+	}
+	if t.announce, err = announcement(p.cfg.Announce, t); err != nil {
+		return err
+	}
 	p.tree.Store(t)
 	p.retireLocked(t)
 	for _, x := range p.mu.executors {
@@ -107,6 +118,29 @@ func (p *Proxy) Reload(conf *cluster.Config) error {
 	}
 	return nil
 }
+
+// newEpoch refuses a tree that gives keys other owners than the one before and
+// does not say so by a higher epoch: of two maps of one epoch nobody could tell
+// which is newer.
+func newEpoch(old, t *tree) error {
+	if old == nil || t.epoch > old.epoch {
+		return nil
+	}
+	for _, pl := range t.pools {
+		for _, was := range old.pools {
+			if was.name != pl.name {
+				continue
+			}
+			if share, _ := cluster.Moved(was.m, pl.m, epochKeys); share > 0 {
+				return fmt.Errorf("pool %q gives keys other owners: raise epoch above %d", pl.name, old.epoch)
+			}
+		}
+	}
+	return nil
+}
+
+// epochKeys is how many keys two maps are compared by.
+const epochKeys = 4096
 
 // retireLocked lets go of the backends that t does not have. Each loop closes its
 // lanes to them when nothing is under way there any more. The caller holds mu.

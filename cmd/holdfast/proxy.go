@@ -24,6 +24,8 @@ type proxyOptions struct {
 	config      string
 	nodes       string
 	check       bool
+	against     string
+	announce    string
 	bufferLimit string
 	valueMax    string
 	timeout     time.Duration
@@ -67,6 +69,8 @@ and the name of the node.`,
 	f.StringVar(&o.nodes, "nodes", "", "servers with commas between, in order: add at the end")
 	f.StringVar(&o.config, "config", "", "config file, - for standard input")
 	f.BoolVar(&o.check, "check-config", false, "print what the config comes to, and exit")
+	f.StringVar(&o.against, "against", "", "with --check-config: what share of keys would move, compared with this file or with the proxy that runs at this address")
+	f.StringVar(&o.announce, "cluster-nodes", "", "what 'config get cluster' tells clients of ElastiCache: nodes for those of the first pool, or host:port of proxies with commas between (default: the command is unknown)")
 	f.StringSliceVarP(&o.listen, "listen", "l", nil, "address to listen on: host, host:port or * for all (default 127.0.0.1)")
 	f.IntVarP(&o.server.TCPPort, "port", "p", proxyPort, "TCP port to listen on; -1 is any free one")
 	f.StringVarP(&o.server.UnixSocket, "unix-socket", "s", "", "Unix socket to listen on; TCP then needs -p or -l as well")
@@ -88,6 +92,9 @@ and the name of the node.`,
 // run checks the config and serves.
 func (o *proxyOptions) run(cmd *cobra.Command, stderr io.Writer) error {
 	o.portGiven, o.listenGiven = cmd.Flags().Changed("port"), cmd.Flags().Changed("listen")
+	if o.against != "" && !o.check {
+		return fail(exitUsage, "--against belongs to --check-config")
+	}
 	conf, err := o.load(cmd.InOrStdin())
 	if err != nil {
 		return err
@@ -106,23 +113,25 @@ func (o *proxyOptions) run(cmd *cobra.Command, stderr io.Writer) error {
 	if o.server.Transport != server.TransportEpoll {
 		return fail(exitOS, "the proxy runs on Linux only, for it needs epoll")
 	}
-	o.keep.Dir = ""
-	if err := prepareProcess(&o.options); err != nil {
-		return err
-	}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1, syscall.SIGHUP)
 	log := newLogger(stderr)
 	p, err := proxy.New(proxy.Config{
 		Version: o.server.Version, EnableShutdown: o.server.EnableShutdown, DisableFlushAll: o.server.DisableFlushAll,
-		BufferLimit: int64(limit), ValueMax: int(valueMax),
+		BufferLimit: int64(limit), ValueMax: int(valueMax), Announce: o.announce,
 	}, conf, log)
 	if err != nil {
 		return fail(exitFailure, "%v", err)
 	}
 	if o.check {
 		pf(cmd.OutOrStdout(), "%s", p.Describe())
+		if o.against != "" {
+			return o.compare(cmd.OutOrStdout(), conf)
+		}
 		return nil
+	}
+	if err := prepareProcess(&o.options); err != nil {
+		return err
 	}
 	lns, err := openListeners(&o.options)
 	if err != nil {
