@@ -23,7 +23,9 @@
 //	head.go        requests as they go upstream
 //	flight.go      a client's batch, and how it is answered
 //	call.go        one request to one backend, and its completer
-//	lane.go        the connection: sending, time-outs, its end
+//	lane.go        the connection: what is sent and what comes
+//	lane_end.go    time-outs, and the connection's end
+//	fence.go       what happens before a node that was away is read again
 //	reply.go       which reply belongs to which request
 //	sink.go blob.go  long values, that are not copied
 //	backend.go     what all loops share of a server
