@@ -166,7 +166,7 @@ func TestExporterParses(t *testing.T) {
 	}
 	general := strings.Fields(generalNames)
 	general = slices.DeleteFunc(general, func(s string) bool {
-		return s == "version" || s == "libevent" || s == "slab_reassign_last_busy_status"
+		return s == "version" || s == "libevent" || s == "slab_reassign_last_busy_status" || s == "boot_id"
 	})
 	numbers("stats", general...)
 	numbers("stats items", prefixed("items:1:", itemsNames)...)

@@ -98,7 +98,6 @@ type backendStats struct {
 	refused     atomic.Uint64 // hf-limit
 	violations  atomic.Uint64
 	lateReplies atomic.Uint64
-	queued      atomic.Int64 // requests without a reply
 }
 
 // served counts an answer.

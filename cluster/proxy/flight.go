@@ -31,7 +31,6 @@ type request struct {
 	noReply     bool
 	quiet       bool
 	more        bool
-	binary      bool
 	pool        *pool  // whose policies count; nil for a reply of our own
 	echo        []byte // what a miss of mg echoes, where errors are answered as misses
 	first, last int16  // its cells are cells[first:last]

@@ -30,7 +30,6 @@ type proxyOptions struct {
 	valueMax    string
 	timeout     time.Duration
 	connectTime time.Duration
-	quiet       bool
 }
 
 // Defaults of the proxy that differ from the server's.
