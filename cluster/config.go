@@ -68,9 +68,13 @@ type PoolConfig struct {
 	// Ramp is how long a server that comes back takes until all its keys are read
 	// again; those that are not yet fail meanwhile. 0, the default, is at once.
 	Ramp time.Duration `yaml:"ramp,omitempty"`
+	// Discover names the servers in the DNS instead of listing them: srv:NAME,
+	// a:NAME:PORT or aaaa:NAME:PORT, with what stands in Servers until there has
+	// been an answer. Such a pool has no Map before that.
+	Discover string `yaml:"discover,omitempty"`
 	// Servers are the slots, in order. With jump, modula and ch3 the order decides
 	// who owns a key: add at the end, and replace where you stand.
-	Servers []ServerConfig `yaml:"servers"`
+	Servers []ServerConfig `yaml:"servers,omitempty"`
 }
 
 // ServerConfig is one slot of a pool. In the file it may be the address alone.
@@ -194,6 +198,16 @@ func (c *Config) check() *FieldError {
 				return fieldError(outer+".servers["+strconv.Itoa(j)+"].weight", "a weight is at least 1; take a server out of the end of the list, or give its name to another address")
 			}
 		}
+		if p.Discover != "" {
+			if _, err := ParseDiscovery(p.Discover); err != nil {
+				return fieldError(outer+".discover", "%v", err)
+			}
+			if len(p.Servers) == 0 {
+				try := *p // whether the rest is good shows with any server
+				try.Servers = []ServerConfig{{Address: "127.0.0.1", Weight: 1}}
+				p = &try
+			}
+		}
 		if _, err := NewMap(c.Epoch, p); err != nil {
 			var f *FieldError
 			if !errors.As(err, &f) {
@@ -220,6 +234,9 @@ func (p *PoolConfig) check() error {
 		return f
 	}
 	if len(p.Servers) == 0 {
+		if p.Discover != "" {
+			return fieldError("servers", "they are those that %s lists, which has not been asked", p.Discover)
+		}
 		return fieldError("servers", "there must be at least one server")
 	}
 	d, err := lookupDistribution(p.Distribution)

@@ -57,7 +57,7 @@
 //
 // # Not the business of this package
 //
-// The proxy itself, its routes, health, discovery and statistics are not in this
-// version. The config file has room for them: routes beside pools, timeouts and
+// Finding servers is cluster/discover's. The proxy itself, its routes, health and
+// statistics are not in this version. The config file has room for them: routes beside pools, timeouts and
 // TLS inside a pool. Reading files and printing is cmd/holdfast's.
 package cluster
