@@ -22,7 +22,8 @@ const module = "github.com/holdfast-cache/holdfast"
 // mayImport says which packages of ours and of others a package may import,
 // tests excepted. "std-" stands for the standard library without io, net, os,
 // sync and time. Imports point one way: protocol, slab and cluster know nobody,
-// server knows the first two, persist knows slab, and only cmd/holdfast wires.
+// server knows the first two, persist knows slab, cluster/discover knows cluster,
+// and only cmd/holdfast wires.
 var mayImport = map[string][]string{
 	"protocol":       {"std-", "io"},
 	"slab":           {"std", "golang.org/x/sys/unix", "github.com/zeebo/xxh3"},
@@ -30,10 +31,13 @@ var mayImport = map[string][]string{
 	"cluster":        {"std-", "time", "github.com/dgryski/go-jump", "github.com/goccy/go-yaml", "github.com/goccy/go-yaml/ast", "github.com/goccy/go-yaml/parser", "github.com/goccy/go-yaml/token", "github.com/zeebo/xxh3"},
 	"server":         {"std", "protocol", "slab", "golang.org/x/sys/unix", "github.com/rs/zerolog", "github.com/valyala/bytebufferpool"},
 	"cluster/proxy":  {"std", "protocol", "server", "cluster", "cluster/health", "github.com/rs/zerolog", "github.com/zeebo/xxh3"},
-	"cmd/holdfast":   {"std", "protocol", "slab", "server", "persist", "cluster", "cluster/proxy", "golang.org/x/sys/unix", "github.com/rs/zerolog", "github.com/spf13/cobra"},
+	"cmd/holdfast":   {"std", "protocol", "slab", "server", "persist", "cluster", "cluster/discover", "cluster/proxy", "golang.org/x/sys/unix", "github.com/rs/zerolog", "github.com/spf13/cobra"},
 	"integration":    {"std", "protocol", "slab", "server", "persist", "cluster"},
 	"benchmarks":     {"std", "protocol", "slab", "golang.org/x/sys/unix", "github.com/HdrHistogram/hdrhistogram-go", "gonum.org/v1/plot", "gonum.org/v1/plot/plotter", "gonum.org/v1/plot/vg", "gonum.org/v1/plot/vg/draw"},
 	"cluster/health": {"std-", "sync", "sync/atomic"}, // the loops of a process share it
+	// What looks at files, the DNS and other members is apart from placement, which stays pure;
+	// memberlist is for those who join a cluster, and only here.
+	"cluster/discover": {"std", "cluster", "github.com/rs/zerolog", "github.com/hashicorp/memberlist"},
 }
 
 // stdBarred are what a package that does no input or output has no use for.
@@ -53,10 +57,10 @@ var (
 
 // realTime are the files that want the system's time: the clocks themselves, what
 // deals with sockets and disks, the pause after a wrong password, the stamps of
-// watch lines, and the tools.
+// watch lines, what asks again and again who is there, and the tools.
 var realTime = []string{
-	"server/clock", "server/server.go", "server/transport", "server/accept", "server/epoll", "server/link.go", "server/link.go",
-	"server/auth.go", "server/watch_lines.go", "cluster/proxy/proxy.go", "cluster/proxy/stats.go", "persist/", "cmd/", "benchmarks/",
+	"server/clock", "server/server.go", "server/transport", "server/accept", "server/epoll", "server/link.go",
+	"server/auth.go", "server/watch_lines.go", "cluster/proxy/proxy.go", "cluster/proxy/stats.go", "persist/", "cluster/discover/", "cmd/", "benchmarks/",
 }
 
 const useClock = "take the time from server's clock: it is the one that tests can move and that never jumps"

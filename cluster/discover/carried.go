@@ -1,0 +1,75 @@
+package discover
+
+import (
+	"context"
+	"time"
+
+	"github.com/holdfast-cache/holdfast/cluster"
+)
+
+// joinPatience is how long a source waits for the members before it offers a map of
+// its own, which may be older than theirs.
+const joinPatience = 2 * time.Second
+
+// carried is the map that a cluster carries, and what this member offers to it.
+type carried struct {
+	g   *Gossip
+	own Source // nil: this member offers none
+}
+
+// Run delivers each map that the cluster has.
+func (s *carried) Run(ctx context.Context, deliver func(*cluster.Config)) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.offer(ctx)
+	}()
+	defer func() { <-done }()
+	var last *cluster.Config
+	for {
+		if c := s.g.Config(); c != last {
+			last = c
+			deliver(c)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.g.changed:
+		}
+	}
+}
+
+// offer offers what the own source delivers.
+func (s *carried) offer(ctx context.Context) {
+	if s.own == nil {
+		return
+	}
+	patience := time.NewTimer(joinPatience)
+	defer patience.Stop()
+	select {
+	case <-ctx.Done():
+		return
+	case <-s.g.joined:
+	case <-patience.C:
+	}
+	s.own.Run(ctx, func(c *cluster.Config) {
+		if err := s.g.Offer(c); err != nil {
+			s.g.log.Warn().Err(err).Msg("a map of this member's own is not taken")
+		}
+	})
+}
+
+// Reload has the own source looked at.
+func (s *carried) Reload() {
+	if s.own != nil {
+		s.own.Reload()
+	}
+}
+
+// Stats tells of the own source and of the cluster.
+func (s *carried) Stats(add func(name, value string)) {
+	if s.own != nil {
+		s.own.Stats(add)
+	}
+	s.g.Stats(add)
+}
