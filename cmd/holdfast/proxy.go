@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/holdfast-cache/holdfast/cluster"
+	"github.com/holdfast-cache/holdfast/cluster/discover"
 	"github.com/holdfast-cache/holdfast/cluster/proxy"
 	"github.com/holdfast-cache/holdfast/server"
 	"github.com/rs/zerolog"
@@ -94,31 +94,31 @@ func (o *proxyOptions) run(cmd *cobra.Command, stderr io.Writer) error {
 	if o.against != "" && !o.check {
 		return fail(exitUsage, "--against belongs to --check-config")
 	}
-	conf, err := o.load(cmd.InOrStdin())
+	settings, err := o.settings()
 	if err != nil {
 		return err
 	}
-	limit, err := parseSize(o.bufferLimit)
+	log := newLogger(stderr)
+	source, err := o.source(cmd.InOrStdin(), log)
 	if err != nil {
-		return fail(exitUsage, "--buffer-limit: %v", err)
-	}
-	valueMax, err := parseSize(o.valueMax)
-	if err != nil {
-		return fail(exitUsage, "-I: %v", err)
-	}
-	if err := o.server.Validate(); err != nil {
-		return fail(exitUsage, "%v", err)
-	}
-	if o.server.Transport != server.TransportEpoll {
-		return fail(exitOS, "the proxy runs on Linux only, for it needs epoll")
+		return err
 	}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1, syscall.SIGHUP)
-	log := newLogger(stderr)
-	p, err := proxy.New(proxy.Config{
-		Version: o.server.Version, EnableShutdown: o.server.EnableShutdown, DisableFlushAll: o.server.DisableFlushAll,
-		BufferLimit: int64(limit), ValueMax: int(valueMax), Announce: o.announce,
-	}, conf, log)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	configs := make(chan *cluster.Config)
+	go source.Run(ctx, func(c *cluster.Config) {
+		select {
+		case configs <- o.withDefaults(c):
+		case <-ctx.Done():
+		}
+	})
+	conf, err := firstConfig(configs, signals)
+	if err != nil {
+		return err
+	}
+	p, err := proxy.New(settings, conf, log)
 	if err != nil {
 		return fail(exitFailure, "%v", err)
 	}
@@ -136,71 +136,119 @@ func (o *proxyOptions) run(cmd *cobra.Command, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return o.serve(p, lns, log, signals)
+	s := &proxyService{o: o, p: p, source: source, configs: configs, log: log, signals: signals, cancel: cancel}
+	return s.serve(ctx, lns)
 }
 
-// serve serves until a signal or a client ends it.
-func (o *proxyOptions) serve(p *proxy.Proxy, lns []net.Listener, log zerolog.Logger, signals <-chan os.Signal) error {
-	srv, err := server.New(&o.server, p, log)
-	if err != nil {
-		closeAll(lns)
-		return fail(exitFailure, "%v", err)
+// settings are those of the proxy that are not in the config.
+func (o *proxyOptions) settings() (proxy.Config, error) {
+	c := proxy.Config{
+		Version: o.server.Version, EnableShutdown: o.server.EnableShutdown, DisableFlushAll: o.server.DisableFlushAll,
+		Announce: o.announce,
 	}
-	removePid := announce(&o.options, log, lns)
-	defer removePid()
-	zerolog.SetGlobalLevel(logLevel(o.server.Verbosity))
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	handled := make(chan struct{})
-	go func() {
-		defer close(handled)
-		o.handleSignals(ctx, cancel, p, log, signals)
-	}()
-	err = srv.Serve(ctx, lns...)
-	cancel()
-	<-handled
+	limit, err := parseSize(o.bufferLimit)
 	if err != nil {
-		return fail(exitFailure, "%v", err)
+		return c, fail(exitUsage, "--buffer-limit: %v", err)
 	}
-	log.Info().Msg("stopped")
-	return nil
+	valueMax, err := parseSize(o.valueMax)
+	if err != nil {
+		return c, fail(exitUsage, "-I: %v", err)
+	}
+	c.BufferLimit, c.ValueMax = int64(limit), int(valueMax)
+	if err := o.server.Validate(); err != nil {
+		return c, fail(exitUsage, "%v", err)
+	}
+	if o.server.Transport != server.TransportEpoll {
+		return c, fail(exitOS, "the proxy runs on Linux only, for it needs epoll")
+	}
+	return c, nil
 }
 
-// handleSignals ends the proxy on TERM, INT and USR1, and reads the config again on HUP.
-func (o *proxyOptions) handleSignals(ctx context.Context, cancel func(), p *proxy.Proxy, log zerolog.Logger, signals <-chan os.Signal) {
+// firstConfigTime is how long the start waits for a config: the DNS may have to be
+// asked for the servers.
+const firstConfigTime = 30 * time.Second
+
+// firstConfig waits for the config to start with.
+func firstConfig(configs <-chan *cluster.Config, signals <-chan os.Signal) (*cluster.Config, error) {
+	late := time.NewTimer(firstConfigTime)
+	defer late.Stop()
 	for {
 		select {
-		case <-ctx.Done():
-			return
+		case c := <-configs:
+			return c, nil
 		case sig := <-signals:
 			if sig != syscall.SIGHUP {
-				log.Info().Str("signal", sig.String()).Msg("stopping")
-				cancel()
-				continue
+				return nil, &failure{code: exitFailure}
 			}
-			if err := o.reload(p); err != nil {
-				log.Error().Err(err).Msg("the config was not taken; the old one stays")
-			} else {
-				log.Info().Msg("the config was read again")
-			}
+		case <-late.C:
+			return nil, fail(exitFailure, "no server was found in %v: check what the config says under discover", firstConfigTime)
 		}
 	}
 }
 
-func (o *proxyOptions) reload(p *proxy.Proxy) error {
-	if o.config == "" || o.config == "-" {
-		return fmt.Errorf("there is no config file to read again")
-	}
-	conf, err := o.load(nil)
-	if err != nil {
-		return err
-	}
-	return p.Reload(conf)
+// proxyService is a proxy that serves.
+type proxyService struct {
+	o       *proxyOptions
+	p       *proxy.Proxy
+	source  discover.Source
+	configs <-chan *cluster.Config
+	log     zerolog.Logger
+	signals <-chan os.Signal
+	cancel  func()
 }
 
-// load reads the config, or makes one of the list of nodes.
-func (o *proxyOptions) load(stdin io.Reader) (*cluster.Config, error) {
-	conf := &cluster.Config{Epoch: 1}
+// serve serves until a signal or a client ends it.
+func (s *proxyService) serve(ctx context.Context, lns []net.Listener) error {
+	srv, err := server.New(&s.o.server, s.p, s.log)
+	if err != nil {
+		closeAll(lns)
+		return fail(exitFailure, "%v", err)
+	}
+	removePid := announce(&s.o.options, s.log, lns)
+	defer removePid()
+	zerolog.SetGlobalLevel(logLevel(s.o.server.Verbosity))
+	handled := make(chan struct{})
+	go func() {
+		defer close(handled)
+		s.follow(ctx)
+	}()
+	err = srv.Serve(ctx, lns...)
+	s.cancel()
+	<-handled
+	if err != nil {
+		return fail(exitFailure, "%v", err)
+	}
+	s.log.Info().Msg("stopped")
+	return nil
+}
+
+// follow takes new configs, ends the proxy on TERM, INT and USR1, and has the
+// config looked at on HUP.
+func (s *proxyService) follow(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case c := <-s.configs:
+			if err := s.p.Reload(c); err != nil {
+				s.log.Error().Err(err).Msg("the config was not taken; the old one stays")
+			} else {
+				s.log.Warn().Uint64("epoch", c.Epoch).Msg("a new config was taken")
+			}
+		case sig := <-s.signals:
+			if sig == syscall.SIGHUP {
+				s.source.Reload()
+				continue
+			}
+			s.log.Info().Str("signal", sig.String()).Msg("stopping")
+			s.cancel()
+		}
+	}
+}
+
+// source opens where the config comes from.
+func (o *proxyOptions) source(stdin io.Reader, log zerolog.Logger) (discover.Source, error) {
+	var from discover.Options
 	switch {
 	case (o.config == "") == (o.nodes == ""):
 		return nil, fail(exitUsage, "give either --nodes or --config; run 'holdfast proxy --help'")
@@ -209,20 +257,32 @@ func (o *proxyOptions) load(stdin io.Reader) (*cluster.Config, error) {
 		for _, address := range strings.Split(o.nodes, ",") {
 			pool.Servers = append(pool.Servers, cluster.ServerConfig{Address: strings.TrimSpace(address)})
 		}
-		conf.Pools = []*cluster.PoolConfig{pool}
 		if _, err := cluster.NewMap(1, pool); err != nil {
 			return nil, fail(exitUsage, "--nodes: %v", err)
 		}
-	default:
+		from.Config = &cluster.Config{Epoch: 1, Pools: []*cluster.PoolConfig{pool}}
+	case o.config == "-":
 		text, err := readFile(o.config, stdin)
 		if err != nil {
 			return nil, err
 		}
-		if conf, err = cluster.ParseConfig(o.config, text); err != nil {
+		if from.Config, err = cluster.ParseConfig(o.config, text); err != nil {
 			return nil, err
 		}
+	default:
+		from.File = o.config
 	}
-	for _, p := range conf.Pools {
+	s, err := discover.Open(from, log)
+	if err != nil {
+		return nil, fail(exitFailure, "%v", err)
+	}
+	return s, nil
+}
+
+// withDefaults gives the pools the times of the command line where they have none.
+func (o *proxyOptions) withDefaults(c *cluster.Config) *cluster.Config {
+	c = c.Clone()
+	for _, p := range c.Pools {
 		if p.Timeout == 0 {
 			p.Timeout = o.timeout
 		}
@@ -230,5 +290,5 @@ func (o *proxyOptions) load(stdin io.Reader) (*cluster.Config, error) {
 			p.ConnectTimeout = o.connectTime
 		}
 	}
-	return conf, nil
+	return c
 }
