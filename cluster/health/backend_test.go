@@ -222,17 +222,25 @@ func TestFailureDuringFence(t *testing.T) {
 	}
 	wantState(t, b, Down)
 
+	add(b.Journal(), at(9), "k")
 	b.TryProbe(at(10))
-	b.ProbeOK(at(10), Identity{BootID: "a"})
-	b.Failed(at(11), Timeout)
-	if b.Meet(at(11), Identity{BootID: "b"}) || b.FenceDone(at(12)) {
+	b.ProbeOK(at(10), Identity{BootID: "a", Items: 1})
+	b.Journal().Next(nil, 9)
+	b.FenceFailed(at(10))
+	b.TryProbe(at(15))
+	b.ProbeOK(at(15), Identity{BootID: "a", Items: 1})
+	if got := b.Journal().Next(nil, 9); len(got) != 1 {
+		t.Errorf("what the failed fence had sent must be sent again: %v", got)
+	}
+	b.Failed(at(15), Timeout)
+	if b.Meet(at(16), Identity{BootID: "b"}) || b.FenceDone(at(16)) {
 		t.Error("the fence counts, of a process that is gone")
 	}
 
-	b.TryProbe(at(20))
-	b.ProbeOK(at(20), Identity{BootID: "a"})
-	b.Journal().Lose(at(20))
-	if b.FenceDone(at(21)) {
+	b.TryProbe(at(30))
+	b.ProbeOK(at(30), Identity{BootID: "a"})
+	b.Journal().Lose(at(30))
+	if b.FenceDone(at(31)) {
 		t.Error("the fence counts, though the journal overflowed during it")
 	}
 	if d := back(t, b, at(60), Identity{BootID: "a", Items: 1}); d.Action != Flush {

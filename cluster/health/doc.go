@@ -94,7 +94,9 @@
 //	  is complete
 //	restored with losses otherwise         flush; with ServeStale replay, and mark
 //	restored without losses; any other     replay
-//	met for the first time                 replay; with FlushAtStart flush
+//
+// A node that is met for the first time is flushed if FlushAtStart says so, and
+// otherwise goes by the last four rows.
 //
 // A replayed key is deleted, not set: whether the write took place is not known,
 // and a miss is always right. A flush marks the node by its flush generation, so
@@ -102,8 +104,8 @@
 //
 // Not covered: a write that timed out and that the node executes after the delete
 // that was to undo it, because it lay unread in another connection; and what
-// other proxies have in their journals: each fences for itself only. A write that
-// was under way when the proxy itself died is nobody's, but for FlushAtStart.
+// other proxies have in their journals: each fences for itself only. What a proxy
+// that died had in its journal is nobody's, but for FlushAtStart.
 //
 // # Goroutines and locks
 //

@@ -16,8 +16,10 @@ type Identity struct {
 	// RestoredAt is when items of an earlier process were restored; 0 if none were.
 	RestoredAt int64
 	// SnapshotTime is up to when what was restored has all that the earlier process
-	// had acknowledged: of a snapshot its time, of a journal that of its last sync,
-	// and RestoredAt itself or later if nothing was lost.
+	// had acknowledged, never rounded up: of a snapshot its time, of a journal that of
+	// its last sync; and RestoredAt or later if, and only if, nothing at all is missing.
+	// What one process has lost is missing in the next, too, until a flush: that one
+	// must go on telling the older time.
 	SnapshotTime int64
 
 	PID          int64
@@ -25,8 +27,8 @@ type Identity struct {
 	Items        int64 // curr_items
 }
 
-// Set takes one line of the answer to stats, STAT name value, and says whether it
-// is one that it wants. What is no number is left out, as if it were not there.
+// Set takes one line of the answer to stats (without an argument: in stats identity
+// there is no time), STAT name value, and says whether it is one that it wants. What is no number is left out, as if it were not there.
 func (id *Identity) Set(name, value []byte) bool {
 	var field *int64
 	switch string(name) {
@@ -78,11 +80,21 @@ func (id Identity) startedEmpty() bool {
 	return id.Items == 0 || id.BootID != "" && id.RestoredAt == 0
 }
 
-// lossy says that the node has items of an earlier process of which later writes
-// were acknowledged and are lost. After a flush there are none of them.
-func (id Identity) lossy() bool {
-	return id.RestoredAt != 0 && id.SnapshotTime < id.RestoredAt && id.FlushGeneration == 0
+// completeUntil returns up to when the node has all that was acknowledged, as
+// early as that may be: forever if nothing was lost, or if there was a flush
+// since. The node's answer came at now.
+func (id Identity) completeUntil(now int64) int64 {
+	if id.RestoredAt == 0 || id.FlushGeneration > 0 || id.SnapshotTime >= id.RestoredAt {
+		return forever
+	}
+	return id.ago(now, id.SnapshotTime)
 }
+
+// never is before all times, forever after them.
+const (
+	never   int64 = math.MinInt64
+	forever int64 = math.MaxInt64
+)
 
 // clockSlack is what times may be off that were computed from a node's: a second
 // for times in whole seconds, the rest for ackEvery and the way of the answer.
@@ -159,11 +171,10 @@ func Decide(now int64, before, says Identity, j JournalState, p Policy) Decision
 		}
 		return Decision{Action: ClearJournal, Before: cut, Why: "a new process that started empty"}
 	}
-	if j.Lost {
-		return Decision{Action: Flush, Why: "the journal lost keys"}
+	if first && p.FlushAtStart && says.Items > 0 {
+		return Decision{Action: Flush, Why: "met the first time, and not empty"}
 	}
-	if says.lossy() {
-		snapshot := says.ago(now, says.SnapshotTime)
+	if snapshot := says.completeUntil(now); snapshot != forever && !j.Lost {
 		switch {
 		case j.Since <= snapshot && j.Acked < snapshot:
 			return decideJournal(j, "restored, and nothing was acknowledged since its snapshot")
@@ -175,9 +186,6 @@ func Decide(now int64, before, says Identity, j JournalState, p Policy) Decision
 			return Decision{Action: Flush, Why: "restored from a snapshot older than the journal"}
 		}
 		return Decision{Action: Flush, Why: "restored without writes that it had acknowledged"}
-	}
-	if first && p.FlushAtStart && says.Items > 0 {
-		return Decision{Action: Flush, Why: "met the first time, and not empty"}
 	}
 	switch {
 	case first:

@@ -95,6 +95,7 @@ func TestDecide(t *testing.T) {
 		{name: "first met, keys missing", says: two, j: jLost, want: Flush},
 		{name: "first met, flush at start", says: two, j: jFresh, p: atStart, want: Flush},
 		{name: "first met, flush at start, empty", says: items(two, 0), j: jFresh, p: atStart, want: Nothing},
+		{name: "first met, flush at start, restored while we ran", says: restored(850), j: jSilent, p: atStart, want: Flush},
 		{name: "met again, flush at start", before: one, says: oneLater, j: jClean, p: atStart, want: Nothing},
 		{name: "first met, restored", says: restored(850), j: jFresh, want: Flush},
 		{name: "first met, restored, serve-stale", says: restored(850), j: jFresh, p: staleServe, want: Nothing, stale: true},

@@ -91,9 +91,6 @@ func NewJournal(now int64, keysMax int, bytesMax int64) *Journal {
 	return j
 }
 
-// never is before all times.
-const never int64 = -1 << 63
-
 // clear drops all keys. Caller holds j.mu.
 func (j *Journal) clear() {
 	j.mu.index, j.mu.nodes = map[string]int32{}, make([]node, 1)

@@ -156,9 +156,25 @@ func TestJournalFlush(t *testing.T) {
 	if got := drain(j, 5, 9); got != "a" {
 		t.Errorf("after a flush without loss %q is left, want a", got)
 	}
+	if got := j.State().Acked; got != 5 {
+		t.Errorf("last acknowledged at %d, want 5: a replayed delete is a write", got)
+	}
 	j.Lose(6)
 	if !j.FlushNeeded() {
 		t.Error("a lost spool needs a flush")
+	}
+}
+
+func TestJournalAcked(t *testing.T) {
+	j := NewJournal(0, 9, 1<<20)
+	if j.State().Acked != never {
+		t.Error("nothing was acknowledged yet")
+	}
+	for _, now := range []int64{-5, 50 * millisecond, 99 * millisecond, second} {
+		j.Acked(now)
+		if got := j.State().Acked; got > now || got < now-ackEvery {
+			t.Errorf("at %d the last acknowledged is of %d", now, got)
+		}
 	}
 }
 
