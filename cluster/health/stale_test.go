@@ -85,7 +85,7 @@ type sim struct {
 }
 
 func (s *sim) key(t *rapid.T) string {
-	return rapid.SampledFrom([]string{"a", "b", "c", "d", "e"}).Draw(t, "key")
+	return rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "key")
 }
 
 // connected says whether a request can be sent, as a lane finds out.
@@ -173,6 +173,7 @@ func (s *sim) Probe(t *rapid.T) {
 	d := s.b.ProbeOK(s.now, s.node.says(s.now))
 	j := s.b.Journal()
 	if rapid.IntRange(0, 9).Draw(t, "breaks") == 0 {
+		j.Next(nil, 2)
 		s.b.FenceFailed(s.now)
 		return
 	}
@@ -261,6 +262,22 @@ func (s *sim) Crash(t *rapid.T) {
 	s.Start(t)
 }
 
+// Outage is what happens most: the node is away, is written to, and comes back.
+func (s *sim) Outage(t *rapid.T) {
+	if rapid.Bool().Draw(t, "cut") {
+		s.node.cut = true
+		s.writes(t, "while it is cut off")
+		s.node.cut = false
+	} else {
+		s.Stop(t)
+		s.writes(t, "while it is stopped")
+		s.Start(t)
+	}
+	s.writes(t, "when it is back")
+	s.Later(t)
+	s.Probe(t)
+}
+
 func (s *sim) Cut(t *rapid.T) { s.node.cut = rapid.Bool().Draw(t, "cut") }
 
 func (s *sim) Snapshot(*rapid.T) {
@@ -298,7 +315,7 @@ func TestNothingStale(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"Write": s.Write, "Write again": s.Write, "OtherWrite": s.OtherWrite,
 			"Read": s.Read, "Read again": s.Read, "Probe": s.Probe, "Replay": s.Replay,
-			"ProxyRestart": s.ProxyRestart, "Stop": s.Stop, "Start": s.Start, "Crash": s.Crash, "Cut": s.Cut,
+			"ProxyRestart": s.ProxyRestart, "Stop": s.Stop, "Start": s.Start, "Crash": s.Crash, "Outage": s.Outage, "Cut": s.Cut,
 			"Snapshot": s.Snapshot, "OtherFlush": s.OtherFlush, "Later": s.Later,
 		})
 	})
