@@ -71,7 +71,7 @@ type JournalState struct {
 	// not replayed, but for those that Lost tells of.
 	Since int64
 	// Acked is the time of the last acknowledged write, to within a tenth of a
-	// second; math.MinInt64 if there was none.
+	// second; the least int64 if there was none.
 	Acked int64
 	// Keys and Bytes are what is in it.
 	Keys  int
