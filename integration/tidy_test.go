@@ -38,6 +38,7 @@ var mayImport = map[string][]string{
 	// What looks at files, the DNS and other members is apart from placement, which stays pure;
 	// memberlist is for those who join a cluster, and only here.
 	"cluster/discover": {"std", "cluster", "github.com/rs/zerolog", "github.com/hashicorp/memberlist"},
+	"cluster/hotkeys":  {"std-"},
 }
 
 // stdBarred are what a package that does no input or output has no use for.
