@@ -88,7 +88,7 @@ func (b *backend) admits(now int64, c *call) bool {
 	switch {
 	case c.own:
 		return true
-	case !c.write && c.cells == nil && b.health.Journal().Has(c.key):
+	case !c.blind && c.cells == nil && c.op != protocol.OpFlushAll && b.health.Journal().Has(c.key):
 		return false // until it is deleted
 	case b.health.State() == health.Up:
 		return true

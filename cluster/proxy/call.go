@@ -36,6 +36,7 @@ type call struct {
 	// write says that the backend may have changed something, so that the key must
 	// be invalidated there if no answer came.
 	write bool
+	blind bool // a write that leaves nothing of what the item was
 	// own says that it is the proxy's own call: it is sent whatever the state of
 	// the backend.
 	own      bool

@@ -182,6 +182,7 @@ func (x *executor) single(f *flight, t *tree, r *protocol.Request, value *blob) 
 	c := f.newCall(r.Op, cell)
 	c.write = changes(r)
 	c.retry = !c.write
+	c.blind = overwrites(r)
 	if isMeta(r.Op) {
 		q.quiet = r.Meta.Quiet
 		if roomForOpaque(r) {
@@ -248,7 +249,12 @@ func (x *executor) multiget(f *flight, p *pool, r *protocol.Request, first int16
 	groups := x.groups[:0]
 	for _, key := range r.Keys {
 		k := f.newCell(key) // the client's bytes, until the call's text is there
-		n := x.lane(p.owner(key), x.reading && x.heavy.has(key))
+		b := p.owner(key)
+		if b.health.Journal().Has(key) {
+			f.store(k, cellFailed, protocol.StatusServerError, b.lines[hfDown], nil, false, nil)
+			continue
+		}
+		n := x.lane(b, x.reading && x.heavy.has(key))
 		c := n.group
 		if c == nil {
 			c = f.newCall(r.Op, k)

@@ -285,10 +285,11 @@ func (f *flight) composeGet(s *server.Session, r *request) {
 	cells := f.cells[r.first:r.last]
 	for i := range cells {
 		k := &cells[i]
-		if k.state < cellLine || k.state == cellFailed && r.pool.getMiss {
+		single := len(cells) == 1 && !r.more
+		if k.state < cellLine || single && k.state == cellFailed && r.pool.getMiss {
 			continue
 		}
-		if len(cells) == 1 && !r.more || r.pool.multigetFail {
+		if single || r.pool.multigetFail {
 			s.Out.Buf = append(s.Out.Buf, f.replies[k.from:k.to]...)
 			return
 		}

@@ -15,6 +15,21 @@ func changes(r *protocol.Request) bool {
 	return true
 }
 
+// overwrites says whether a request leaves nothing of what the item was, so that
+// it may be sent though the item is in doubt.
+func overwrites(r *protocol.Request) bool {
+	m := &r.Meta
+	switch r.Op {
+	case protocol.OpSet, protocol.OpDelete:
+		return true
+	case protocol.OpMetaSet:
+		return (m.Mode == 0 || m.Mode == 'S') && !m.Has('C')
+	case protocol.OpMetaDelete:
+		return !m.Has('I') && !m.Has('C') && !m.Has('x')
+	}
+	return false
+}
+
 // appendGetHead appends the beginning of a get: what stands before the keys.
 func appendGetHead(dst []byte, r *protocol.Request) []byte {
 	dst = append(dst, r.Op.String()...)

@@ -216,7 +216,7 @@ func (n *lane) LinkUp() {
 }
 
 // meet takes the answer to that, a line at a time. A server that does not know
-// the command is taken as it is.
+// the command, or does not say when it was started, is taken as it is.
 func (n *lane) meet(r *protocol.Response) {
 	switch {
 	case r.Status == protocol.StatusStat:
@@ -230,7 +230,7 @@ func (n *lane) meet(r *protocol.Response) {
 	switch {
 	case n.fence != nil:
 		n.fence.met(n.says)
-	case r.IsError() || n.b.health.Meet(n.x.now, n.says):
+	case r.IsError() || n.says.BootID == "" && n.says.Time == 0 || n.b.health.Meet(n.x.now, n.says):
 		n.soil()
 	default:
 		n.down(errRestarted)
