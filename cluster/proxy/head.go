@@ -50,6 +50,9 @@ func appendHead(dst []byte, r *protocol.Request, opaque uint32) []byte {
 	dst = append(dst, r.Key()...)
 	switch r.Op {
 	case protocol.OpDelete:
+		if string(r.Key()) == "noreply" {
+			dst = append(dst, " 0"...) // or the key would be taken for the word
+		}
 	case protocol.OpIncr, protocol.OpDecr:
 		dst = protocol.AppendUint(append(dst, ' '), r.Delta)
 	case protocol.OpTouch:
