@@ -47,7 +47,7 @@ func (x *executor) shutdown(f *flight, r *protocol.Request) {
 	graceful := len(r.Args) > 0 && string(r.Args[0]) == "graceful"
 	switch {
 	case !x.p.cfg.EnableShutdown:
-		f.say(r, "ERROR: shutdown not enabled\r\n")
+		f.say(r, "SERVER_ERROR: shutdown not enabled\r\n")
 	case len(r.Args) > 0 && !graceful:
 		f.say(r, "CLIENT_ERROR invalid shutdown mode\r\n")
 	default:

@@ -164,6 +164,7 @@ func (x *executor) request(f *flight, t *tree, r *protocol.Request) {
 	case r.Op == protocol.OpBinary:
 		f.say(r, string(protocol.AppendBinaryUnknown(nil, r.Value)))
 		f.close = true
+	case r.Op == protocol.OpClose: // the session sees to it
 	default:
 		x.admin(f, t, r)
 	}
