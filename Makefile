@@ -28,7 +28,7 @@ setup: ## install what the tests need: a real memcached and real clients (into .
 test: setup build ## all tests: unit, race, scripts, dialogues with real servers and clients
 	go test -timeout 30m ./...
 	go test -timeout 30m -tags heaparena ./slab ./server
-	go test -timeout 30m -race -short ./protocol ./slab ./server ./cluster/health
+	go test -timeout 30m -race -short ./protocol ./slab ./server ./cluster/...
 	go test -timeout 30m -race -short -skip 'Every|Byte|Cut|Crash|Huge|Fuzz' ./persist # what is left out has one goroutine
 
 test-long: setup build ## the soak: half an hour of everything at once, hundreds of kills, then the fuzzers

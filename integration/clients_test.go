@@ -30,6 +30,22 @@ func onEachTransport(t *testing.T, f func(t *testing.T, p *Process)) {
 	}
 }
 
+// onEachServer is onEachTransport, and then a proxy of three.
+func onEachServer(t *testing.T, f func(t *testing.T, p *Process)) {
+	onEachTransport(t, f)
+	for _, unix := range []bool{false, true} {
+		name := "proxy-tcp"
+		if unix {
+			name = "proxy-unix"
+		}
+		t.Run(name, func(t *testing.T) {
+			p := startProxied(t, 3, unix, "")
+			defer p.end(t)
+			f(t, p.Process)
+		})
+	}
+}
+
 // startHoldfast starts a Holdfast that must end well when the test does.
 func startHoldfast(t *testing.T, unix bool, args ...string) *Process {
 	t.Helper()
@@ -67,7 +83,7 @@ func TestPythonClients(t *testing.T) {
 		t.Fatalf("no client scripts: %v", err)
 	}
 	interpreter := python(t)
-	onEachTransport(t, func(t *testing.T, p *Process) {
+	onEachServer(t, func(t *testing.T, p *Process) {
 		for _, script := range scripts {
 			t.Run(strings.TrimSuffix(filepath.Base(script), ".py"), func(t *testing.T) {
 				if out, err := exec.Command(interpreter, script, p.Addr).CombinedOutput(); err != nil {
@@ -98,29 +114,38 @@ func TestMemccapable(t *testing.T) {
 	}
 	for _, transport := range []string{"epoll", "goroutine"} {
 		t.Run(transport, func(t *testing.T) {
-			host, port, err := net.SplitHostPort(startHoldfast(t, false, "-o", "transport="+transport).Addr)
-			if err != nil {
-				t.Fatal(err)
-			}
-			// It ends with an error because some tests are known to fail.
-			cmd := exec.Command(tool, "-a", "-v", "-h", host, "-p", port, "-t", "20")
-			var stderr strings.Builder
-			cmd.Stderr = &stderr
-			out, _ := cmd.Output()
-			for name, fails := range memccapableTests {
-				passed := strings.Contains(string(out), fmt.Sprintf("%-40s[pass]", "ascii "+name))
-				if passed == fails {
-					t.Errorf("%s: passed %v, expected %v\n%s%s", name, passed, !fails, out, stderr.String())
-				}
-			}
+			memccapable(t, tool, startHoldfast(t, false, "-o", "transport="+transport))
 		})
+	}
+	t.Run("proxy", func(t *testing.T) {
+		p := startProxied(t, 3, false, "")
+		defer p.end(t)
+		memccapable(t, tool, p.Process)
+	})
+}
+
+func memccapable(t *testing.T, tool string, p *Process) {
+	host, port, err := net.SplitHostPort(p.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// It ends with an error because some tests are known to fail.
+	cmd := exec.Command(tool, "-a", "-v", "-h", host, "-p", port, "-t", "20")
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, _ := cmd.Output()
+	for name, fails := range memccapableTests {
+		passed := strings.Contains(string(out), fmt.Sprintf("%-40s[pass]", "ascii "+name))
+		if passed == fails {
+			t.Errorf("%s: passed %v, expected %v\n%s%s", name, passed, !fails, out, stderr.String())
+		}
 	}
 }
 
 // TestGomemcache has a conversation through gomemcache, which drops the
 // connection on any reply that it does not expect.
 func TestGomemcache(t *testing.T) {
-	onEachTransport(t, func(t *testing.T, p *Process) {
+	onEachServer(t, func(t *testing.T, p *Process) {
 		c := memcache.New(p.Addr)
 		c.Timeout = 20 * time.Second
 		for _, step := range []struct {

@@ -2,6 +2,7 @@
 //
 //	testdata/wire/*.txt ─▶ ParseTranscript ─▶ Player ─▶ socket ─▶ holdfast, memcached
 //	testdata/clients/*  ─▶ real client libraries ─────▶ socket ─▶ holdfast
+//	either of them      ─▶ socket ─▶ holdfast proxy ──▶ sockets ─▶ holdfast, …
 //
 // # Dialogues
 //
@@ -56,6 +57,9 @@
 //	clock               plays with the server's clock, which stands still
 //	whole               what is asked for depends on arriving in one piece
 //	tcp                 looks at addresses
+//
+// Dialogues are played through a proxy as well, of one node and of three, except for
+// those that proxywire_test.go names with a reason.
 //
 // After the last step every connection still open must answer mn with MN: a
 // reply too many or too few does not go unnoticed.

@@ -23,14 +23,15 @@ type Split func(w io.Writer, b []byte) error
 // Player plays dialogues on one server.
 type Player struct {
 	Server *Process
-	Name   string // "holdfast" or "memcached": which steps are meant
-	Split  Split  // how what is sent is cut up; whole if the dialogue wants that
+	Nodes  []*Process // what keeps the items, if Server is a proxy
+	Name   string     // "holdfast" or "memcached": which steps are meant
+	Split  Split      // how what is sent is cut up; whole if the dialogue wants that
 }
 
 // Play plays one dialogue and returns what went otherwise than written.
 // The cache is emptied first, except on a server that only this dialogue uses.
 func (p *Player) Play(d *Dialogue) error {
-	s := &scene{Player: p, d: d, vars: map[string]string{}, conns: map[int]*peer{}}
+	s := &scene{Player: p, d: d, vars: map[string]string{}, conns: map[int]*peer{}, asks: map[int]bool{}}
 	defer s.hangUpAll()
 	if err := s.prepare(); err != nil {
 		return fmt.Errorf("%s: before the first step: %w", d, err)
@@ -59,7 +60,8 @@ type scene struct {
 	d     *Dialogue
 	vars  map[string]string
 	conns map[int]*peer
-	out   []byte // sent by steps but not yet written, to conn to
+	asks  map[int]bool // connections whose last command asked for statistics
+	out   []byte       // sent by steps but not yet written, to conn to
 	to    *peer
 	log   []string
 }
@@ -95,7 +97,7 @@ func (s *scene) prepare() (err error) {
 		return nil
 	}
 	if s.d.Clock {
-		if err := ask("debugtime p"); err != nil {
+		if err := s.tellClocks("debugtime p"); err != nil {
 			return err
 		}
 	}
@@ -117,7 +119,11 @@ func (s *scene) play(steps []Step) (int, error) {
 	if st.Only != "" && st.Only != s.Name {
 		return 1, nil
 	}
-	c, err := s.conn(st.Conn)
+	n, err := s.behind(st)
+	if err != nil {
+		return 0, err
+	}
+	c, err := s.conn(n)
 	if err != nil {
 		return 0, err
 	}
@@ -125,7 +131,7 @@ func (s *scene) play(steps []Step) (int, error) {
 	case Send, SendRaw:
 		return 1, s.send(c, st)
 	case AnyOrder:
-		n := 1
+		n = 1
 		for n < len(steps) && steps[n].Kind == AnyOrder && steps[n].Conn == st.Conn {
 			n++
 		}
@@ -164,7 +170,11 @@ func (s *scene) conn(n int) (*peer, error) {
 	if c := s.conns[n]; c != nil {
 		return c, nil
 	}
-	nc, err := s.Server.Dial()
+	server := s.Server
+	if n > behindConn {
+		server = s.Nodes[0]
+	}
+	nc, err := server.Dial()
 	if err != nil {
 		return nil, err
 	}
@@ -407,7 +417,7 @@ func (s *scene) variable(name string) (string, error) {
 		return v, nil
 	}
 	if name == "now" {
-		stats, err := s.Server.Stats("stats")
+		stats, err := s.clocks()[0].Stats("stats")
 		return stats["time"], err
 	}
 	return "", errors.New("not captured")
@@ -420,33 +430,6 @@ func (s *scene) regexp(st Step) (*regexp.Regexp, error) {
 		return nil, err
 	}
 	return regexp.Compile("^(?:" + text + ")$")
-}
-
-// moveClock moves the server's clock by text seconds. memcached's debugtime
-// adds the sum of all its arguments so far instead of the last one.
-func (s *scene) moveClock(text string) error {
-	var by int64
-	if _, err := fmt.Sscanf(text, "%d", &by); err != nil {
-		return fmt.Errorf("clock %q: %w", text, err)
-	}
-	arg := by
-	if s.Name == "memcached" {
-		arg = by - s.Server.DebugDelta
-		s.Server.DebugDelta = by
-	}
-	nc, err := s.Server.Dial()
-	if err != nil {
-		return err
-	}
-	defer hangUp(nc)
-	c := &peer{Conn: nc, r: bufio.NewReader(nc)}
-	if err := s.send(c, Step{Kind: Send, Text: fmt.Sprintf("debugtime %d", arg)}); err != nil {
-		return err
-	}
-	if err := s.flush(); err != nil {
-		return err
-	}
-	return s.expect(c, Step{Kind: Expect, Text: "OK"})
 }
 
 // logLines is how much of a conversation a failure shows.

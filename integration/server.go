@@ -34,10 +34,11 @@ type Process struct {
 
 // Spec says which server to start.
 type Spec struct {
-	Binary string
-	Args   []string // without the listening address
-	Env    []string // added to the environment
-	Unix   bool     // listen on a Unix socket rather than on 127.0.0.1
+	Binary  string
+	Command string   // of Holdfast, "" for serve
+	Args    []string // without the listening address
+	Env     []string // added to the environment
+	Unix    bool     // listen on a Unix socket rather than on 127.0.0.1
 }
 
 // Start runs a server and returns when it takes connections.
@@ -67,6 +68,9 @@ func Launch(spec Spec) (*Process, error) {
 	}
 	if os.Getuid() == 0 {
 		args = append(args, "-u", "root") // memcached insists
+	}
+	if spec.Command != "" {
+		args = append([]string{spec.Command}, args...)
 	}
 	p.cmd = exec.Command(spec.Binary, append(args, spec.Args...)...)
 	p.cmd.Env = append(append(os.Environ(), "MEMCACHED_PORT_FILENAME="+portFile), spec.Env...)

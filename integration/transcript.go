@@ -79,6 +79,9 @@ func (d *Dialogue) PlaysOn(server string) bool {
 // String names the dialogue as an editor can jump to it.
 func (d *Dialogue) String() string { return fmt.Sprintf("%s:%d %q", d.File, d.Line, d.Name) }
 
+// Path is the dialogue's name with that of its file before it.
+func (d *Dialogue) Path() string { return strings.TrimSuffix(d.File, ".txt") + "/" + d.Name }
+
 // ParseTranscripts reads every *.txt file of dir.
 func ParseTranscripts(dir string) ([]*Dialogue, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.txt"))

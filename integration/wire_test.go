@@ -59,13 +59,7 @@ func TestWire(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seed := uint64(rand.Uint32())
-	if s := os.Getenv("HOLDFAST_WIRE_SEED"); s != "" {
-		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Logf("random splits by HOLDFAST_WIRE_SEED=%d", seed)
+	seed := wireSeed(t)
 	for _, tg := range targets(t) {
 		t.Run(tg.name, func(t *testing.T) {
 			if tg.server == "holdfast" {
@@ -77,21 +71,42 @@ func TestWire(t *testing.T) {
 	}
 }
 
+// wireSeed is what random splits are made from.
+func wireSeed(t *testing.T) uint64 {
+	t.Helper()
+	seed := uint64(rand.Uint32())
+	if s := os.Getenv("HOLDFAST_WIRE_SEED"); s != "" {
+		var err error
+		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("random splits by HOLDFAST_WIRE_SEED=%d", seed)
+	return seed
+}
+
+// namedSplit is a way to cut up what is sent.
+type namedSplit struct {
+	name  string
+	split Split
+}
+
+// wireSplits are the ways in which each dialogue is played.
+func wireSplits(seed uint64) []namedSplit {
+	return []namedSplit{{"whole", Whole}, {"bytes", byteByByte}, {"random", randomly(rand.New(rand.NewPCG(seed, 0)))}}
+}
+
 // playAll plays the dialogues on one target, each on the server of its options.
 func playAll(t *testing.T, tg target, dialogues []*Dialogue, seed uint64) {
 	shared := map[string]*Process{}
 	tg.probe(t)
-	splits := []struct {
-		name  string
-		split Split
-	}{{"whole", Whole}, {"bytes", byteByByte}, {"random", randomly(rand.New(rand.NewPCG(seed, 0)))}}
-	for _, split := range splits {
+	for _, split := range wireSplits(seed) {
 		t.Run(split.name, func(t *testing.T) {
 			for _, d := range dialogues {
 				if !tg.plays(t, d) {
 					continue
 				}
-				t.Run(strings.TrimSuffix(d.File, ".txt")+"/"+d.Name, func(t *testing.T) {
+				t.Run(d.Path(), func(t *testing.T) {
 					p := shared[d.Options]
 					if d.OwnServer() {
 						p = tg.start(t, d)

@@ -1,0 +1,238 @@
+package integration
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// insideFiles are the files of dialogues that a proxy has no part in, with the reason.
+var insideFiles = map[string]string{
+	"auth.txt":  "the password is the listening server's business, and a proxy asks for none",
+	"watch.txt": "the log is one server's own; a proxy says so",
+}
+
+// insideDialogues are single ones. Those of admin commands are refused by name, see
+// TestProxyRefuses.
+var insideDialogues = map[string]string{
+	"admin/verbosity":                                   "what a proxy is told it does not tell its servers",
+	"admin/cache_memlimit":                              insideStore,
+	"admin/cache_memlimit of errors":                    insideStore,
+	"admin/slabs reassign of errors":                    insideStore,
+	"admin/slabs reassign moves pages":                  insideStore,
+	"admin/slabs automove":                              insideStore,
+	"admin/slabs automove window":                       insideStore,
+	"admin/slabs reassign may be off":                   insideStore,
+	"admin/lru tune":                                    insideStore,
+	"admin/lru mode and temp_ttl":                       insideStore,
+	"admin/lru of errors":                               insideStore,
+	"admin/lru_crawler knobs":                           insideStore,
+	"admin/lru_crawler of errors":                       insideStore,
+	"admin/lru_crawler enable while it runs":            insideStore,
+	"admin/lru_crawler crawl reclaims what has expired": insideStore,
+	"admin/metadump of an empty cache":                  insideDump,
+	"admin/metadump":                                    insideDump,
+	"admin/metadump encodes keys as in a URL":           insideDump,
+	"admin/metadump by hash and by class":               insideDump,
+	"admin/metadump shows the exptime as a date":        insideDump,
+	"admin/mgdump":                                      insideDump,
+	"admin/dumps may be forbidden":                      insideDump,
+	"admin/mgdump is not pipelined either":              insideDump,
+	"admin/a connection too many":                       "connections of the proxy count at its servers",
+	"stats/connections are counted":                     "so they do here",
+}
+
+const (
+	insideStore = "it turns a knob of one server's store"
+	insideDump  = "a dump is one server's: it has no length that a proxy could wait for"
+)
+
+// oneNodeDialogues need all keys on one server; others may not fill its memory.
+var oneNodeDialogues = map[string]string{
+	"retrieval/gets shows the cas ids":                             "each server has its own cas ids",
+	"storage/cas ids only grow":                                    "each server has its own cas ids",
+	"memory/a failed ms takes the old value with it in any mode":   oneMemory,
+	"memory/an append without memory is not stored":                oneMemory,
+	"memory/an item is not changed in place":                       oneMemory,
+	"memory/a long value runs out of memory on its way":            oneMemory,
+	"large/a large set that finds no memory removes the old value": oneMemory,
+	"large/add and append that find no memory keep the old value":  oneMemory,
+}
+
+const oneMemory = "it fills a server and counts on its own key to be there"
+
+// leftOut says why a dialogue is not played through a proxy of some nodes, "" if it
+// is. Statistics are those of the only node: of several none has the sum.
+func leftOut(d *Dialogue, nodes int) string {
+	if why := insideFiles[d.File] + insideDialogues[d.Path()]; why != "" || nodes == 1 {
+		return why
+	}
+	for _, s := range d.Steps {
+		if (s.Kind == Send || s.Kind == Poll) && strings.HasPrefix(s.Text, "stats") {
+			return "it looks at the statistics of the only server"
+		}
+		if d.Clock && strings.Contains(s.Text, "${now") {
+			return "the clocks of several servers do not stand still at the same second"
+		}
+	}
+	return oneNodeDialogues[d.Path()]
+}
+
+// What is left out is there, so that no reason outlives its dialogue, and no more is
+// left out than that.
+func TestWireProxiedLeavesOut(t *testing.T) {
+	dialogues, err := ParseTranscripts(filepath.Join("testdata", "wire"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := map[string]bool{}
+	played := map[int]int{}
+	for _, d := range dialogues {
+		there[d.Path()], there[d.File] = true, true
+		for _, nodes := range proxiedNodes {
+			if leftOut(d, nodes) == "" {
+				played[nodes]++
+			}
+		}
+	}
+	for _, list := range []map[string]string{insideFiles, insideDialogues, oneNodeDialogues} {
+		for name, why := range list {
+			if !there[name] || why == "" {
+				t.Errorf("%q is left out because %q, and is not there", name, why)
+			}
+		}
+	}
+	t.Logf("of %d dialogues %d are played through a proxy of one node, %d of three", len(dialogues), played[1], played[3])
+	if played[1] < 339 || played[3] < 280 { // the numbers only ever rise
+		t.Error("fewer are played than there were")
+	}
+}
+
+// proxiedNodes are the numbers of servers that a proxy is tried with.
+var proxiedNodes = []int{1, 3}
+
+// proxied is a Holdfast proxy and the servers behind it.
+type proxied struct {
+	*Process
+	nodes []*Process
+}
+
+// startProxied starts servers of options behind a proxy, all on Unix sockets if unix.
+func startProxied(t *testing.T, nodes int, unix bool, options string) *proxied {
+	t.Helper()
+	dir, err := filepath.Abs("testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := strings.Fields(strings.ReplaceAll(options, "${testdata}", dir))
+	p := &proxied{}
+	var addrs []string
+	for range nodes {
+		n, err := Start(Spec{Binary: holdfastBinary(t), Args: words, Env: []string{"HOLDFAST_DEBUG_CLOCK=1"}, Unix: unix})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.nodes = append(p.nodes, n)
+		addrs = append(addrs, n.Addr)
+	}
+	// Test machines are busy: a request has the time that a test has. The nodes
+	// refuse what their options forbid; shutdown is for the proxy itself.
+	args := []string{"--nodes", strings.Join(addrs, ","), "--timeout", replyWait.String(), "--connect-timeout", replyWait.String()}
+	if slices.Contains(words, "-A") {
+		args = append(args, "-A")
+	}
+	if p.Process, err = Start(Spec{Binary: holdfastBinary(t), Command: "proxy", Args: args, Unix: unix}); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// end ends all of it, and well.
+func (p *proxied) end(t *testing.T) {
+	for _, one := range append([]*Process{p.Process}, p.nodes...) {
+		if err := one.Stop(); err != nil {
+			t.Errorf("the server's end: %v", err)
+		}
+	}
+}
+
+// TestWireProxied plays through a proxy what is not about the inside of a server.
+func TestWireProxied(t *testing.T) {
+	dialogues, err := ParseTranscripts(filepath.Join("testdata", "wire"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed := wireSeed(t)
+	for _, nodes := range proxiedNodes {
+		t.Run(fmt.Sprintf("nodes-%d", nodes), func(t *testing.T) {
+			t.Parallel()
+			playProxied(t, nodes, dialogues, seed)
+		})
+	}
+}
+
+func playProxied(t *testing.T, nodes int, dialogues []*Dialogue, seed uint64) {
+	shared := map[string]*proxied{}
+	for _, split := range wireSplits(seed) {
+		t.Run(split.name, func(t *testing.T) {
+			for _, d := range dialogues {
+				if leftOut(d, nodes) != "" {
+					continue
+				}
+				t.Run(d.Path(), func(t *testing.T) {
+					p := shared[d.Options]
+					if p == nil || d.OwnServer() {
+						p = startProxied(t, nodes, false, d.Options)
+					}
+					if d.OwnServer() {
+						defer p.end(t)
+					} else {
+						shared[d.Options] = p
+					}
+					player := Player{Server: p.Process, Nodes: p.nodes, Name: "holdfast", Split: split.split}
+					if err := player.Play(d); err != nil {
+						t.Error(err)
+						if text := p.Stderr(); text != "" {
+							t.Logf("the proxy's standard error ends:\n%s", text)
+						}
+						if !d.OwnServer() {
+							delete(shared, d.Options)
+							p.end(t)
+						}
+					}
+				})
+			}
+		})
+	}
+	for _, p := range shared {
+		p.end(t)
+	}
+}
+
+// TestProxyRefuses asks a proxy for what it does not do.
+func TestProxyRefuses(t *testing.T) {
+	p := startProxied(t, 3, false, "")
+	defer p.end(t)
+	const inside = "< CLIENT_ERROR not through a proxy: ask the server itself\n"
+	text := "== refused\nfresh\n\n"
+	for _, command := range []string{
+		"cache_memlimit 10", "slabs automove 1", "slabs reassign 1 2", "lru mode flat", "lru tune 10 20 0.1 0.2",
+		"lru_crawler enable", "lru_crawler crawl all", "lru_crawler metadump all", "lru_crawler mgdump all",
+		"watch fetchers", "watch",
+	} {
+		text += "> " + command + "\n" + inside
+	}
+	text += "> stats nonsense\n< ERROR\n> shutdown\n< SERVER_ERROR: shutdown not enabled\n> frobnicate\n< ERROR\n"
+	dialogues, err := ParseTranscript("refused.txt", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, split := range wireSplits(wireSeed(t)) {
+		player := Player{Server: p.Process, Name: "holdfast", Split: split.split}
+		if err := player.Play(dialogues[0]); err != nil {
+			t.Error(err)
+		}
+	}
+}
