@@ -86,7 +86,7 @@ func TestPythonClients(t *testing.T) {
 	onEachServer(t, func(t *testing.T, p *Process) {
 		for _, script := range scripts {
 			t.Run(strings.TrimSuffix(filepath.Base(script), ".py"), func(t *testing.T) {
-				if out, err := exec.Command(interpreter, script, p.Addr).CombinedOutput(); err != nil {
+				if out, err := exec.Command(interpreter, script, p.Addr, p.Command).CombinedOutput(); err != nil {
 					t.Errorf("%v\n%s", err, out)
 				}
 			})

@@ -24,6 +24,7 @@ const startWait = time.Minute
 // Process is a server started for a test.
 type Process struct {
 	Network, Addr string // where it listens
+	Command       string // of Holdfast, "" for serve
 	DebugDelta    int64  // what memcached's debugtime has added up, see Player.moveClock
 	cmd           *exec.Cmd
 	stderr        tail
@@ -59,7 +60,7 @@ func Launch(spec Spec) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{Network: "tcp", dir: dir, ended: make(chan struct{})}
+	p := &Process{Network: "tcp", Command: spec.Command, dir: dir, ended: make(chan struct{})}
 	portFile := filepath.Join(dir, "port")
 	args := []string{"-p", "-1", "-l", "127.0.0.1"}
 	if spec.Unix {

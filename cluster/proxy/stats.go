@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"os"
 	"strconv"
 	"time"
 
@@ -40,14 +41,30 @@ func (p *Proxy) stats(args [][]byte) string {
 	return string(append(b, protocol.ReplyEnd...))
 }
 
+// general is what a plain stats tells: of the proxy itself, under the names that
+// clients know. It keeps no items, so there is nothing of items; commands are
+// those that backends have answered.
 func (p *Proxy) general(b []byte, t *tree) []byte {
 	c := p.host.ConnStats()
+	b = protocol.AppendStatUint(b, "pid", uint64(os.Getpid()))
 	b = protocol.AppendStatUint(b, "uptime", uint64(time.Since(p.started)/time.Second))
+	b = protocol.AppendStatUint(b, "time", uint64(time.Now().Unix()))
 	b = protocol.AppendStat(b, "version", p.cfg.Version)
 	b = protocol.AppendStatUint(b, "curr_connections", c.Current)
 	b = protocol.AppendStatUint(b, "total_connections", c.Total)
 	b = protocol.AppendStatUint(b, "bytes_read", c.BytesRead)
 	b = protocol.AppendStatUint(b, "bytes_written", c.BytesWritten)
+	var sums [classes]uint64
+	for _, pl := range t.pools {
+		for _, be := range pl.backends {
+			for k := range sums {
+				sums[k] += be.stats.commands[k].Load()
+			}
+		}
+	}
+	b = protocol.AppendStatUint(b, "cmd_get", sums[classGet])
+	b = protocol.AppendStatUint(b, "cmd_set", sums[classStore])
+	b = protocol.AppendStatUint(b, "cmd_touch", sums[classTouch])
 	b = protocol.AppendStatUint(b, "epoch", t.epoch)
 	b = protocol.AppendStatUint(b, "pools", uint64(len(t.pools)))
 	b = protocol.AppendStatUint(b, "buffer_bytes", uint64(max(p.budget.used.Load(), 0)))

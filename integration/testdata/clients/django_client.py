@@ -1,4 +1,4 @@
-"""Django's cache by both of its memcached backends. Usage: django_client.py ADDRESS"""
+"""Django's cache by both of its memcached backends. Usage: django_client.py ADDRESS [proxy]"""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Everything pymemcache can ask of a server. Usage: pymemcache_client.py ADDRESS"""
+"""Everything pymemcache can ask of a server. Usage: pymemcache_client.py ADDRESS [proxy]"""
 
 import sys
 
@@ -7,6 +7,7 @@ from pymemcache.client.hash import HashClient
 from pymemcache.exceptions import MemcacheClientError, MemcacheServerError
 
 address = sys.argv[1]
+proxy = "proxy" in sys.argv[2:]  # it has no items of its own
 if not address.startswith("/"):
     host, port = address.rsplit(":", 1)
     address = (host, int(port))
@@ -101,11 +102,13 @@ def large(c):
 def admin(c):
     assert c.version().startswith(b"1.6."), c.version()
     stats = c.stats()
-    assert stats[b"curr_items"] > 0 and stats[b"cmd_get"] > 0, stats
-    assert c.stats("settings")[b"item_size_max"] == 1048576
-    c.stats("items")
-    c.stats("slabs")
-    assert c.cache_memlimit(64) is True
+    assert stats[b"cmd_get"] > 0, stats
+    if not proxy:
+        assert stats[b"curr_items"] > 0, stats
+        assert c.stats("settings")[b"item_size_max"] == 1048576
+        c.stats("items")
+        c.stats("slabs")
+        assert c.cache_memlimit(64) is True
     assert c.flush_all(noreply=False) is True
     assert c.get("b") is None
     c.flush_all(delay=0)
