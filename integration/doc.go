@@ -3,6 +3,7 @@
 //	testdata/wire/*.txt ─▶ ParseTranscript ─▶ Player ─▶ socket ─▶ holdfast, memcached
 //	testdata/clients/*  ─▶ real client libraries ─────▶ socket ─▶ holdfast
 //	either of them      ─▶ socket ─▶ holdfast proxy ──▶ sockets ─▶ holdfast, …
+//	Faults × commands   ─▶ StrictConn ─▶ holdfast proxy, nutcracker ─▶ Backend
 //
 // # Dialogues
 //
@@ -63,6 +64,18 @@
 //
 // After the last step every connection still open must answer mn with MN: a
 // reply too many or too few does not go unnoticed.
+//
+// # Faults
+//
+// Behind a proxy stand two servers of the test's own: one is well, the other a
+// Backend that a Fault makes behave badly, from refusing connections to naming
+// another key. A StrictConn sends a command for a key of the bad one, alone or
+// amid a pipeline of healthy requests, and takes nothing but the protocol: one
+// reply for each request, in order, of that key, a value that was stored under
+// it; not a byte where none is due; and a connection that goes on working. That
+// is one cell; a cell has proxy and backends to itself. What may come of it is
+// faultCell.expected, from the proxy's promises; nutcrackerFaults shows that what
+// is wrong is seen. An entry in Faults or in faultCommands is a row or a column.
 //
 // Non-goals: load, speed and anything that needs a look inside the server.
 package integration

@@ -75,14 +75,35 @@ func Launch(spec Spec) (*Process, error) {
 	}
 	p.cmd = exec.Command(spec.Binary, append(args, spec.Args...)...)
 	p.cmd.Env = append(append(os.Environ(), "MEMCACHED_PORT_FILENAME="+portFile), spec.Env...)
+	if err := p.begin(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// begin starts the process.
+func (p *Process) begin() error {
 	p.cmd.Stderr = &p.stderr
 	if err := p.cmd.Start(); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
+		return errors.Join(err, os.RemoveAll(p.dir))
 	}
 	go func() {
 		p.endErr = p.cmd.Wait()
 		close(p.ended)
 	}()
+	return nil
+}
+
+// StartAt runs a program that was told to listen on addr and returns when it takes
+// connections. dir, its own, is removed when it has ended.
+func StartAt(cmd *exec.Cmd, dir, network, addr string) (*Process, error) {
+	p := &Process{Network: network, Addr: addr, cmd: cmd, dir: dir, ended: make(chan struct{})}
+	if err := p.begin(); err != nil {
+		return nil, err
+	}
+	if err := p.await(""); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w\n%s", p.cmd, err, p.stderr.String()), p.Kill())
+	}
 	return p, nil
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests need besides Go: a real memcached to compare with,
-# libmemcached's conformance tool, and real client libraries in a Python
-# environment of their own (.venv). What is there already is left alone.
+# Installs what the tests need besides Go: a real memcached and a real proxy to
+# compare with, libmemcached's conformance tool, and real client libraries in a
+# Python environment of their own (.venv). What is there already is left alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,6 +12,7 @@ packages=()
 need() { command -v "$2" >/dev/null 2>&1 || packages+=("$1"); }
 need memcached memcached
 need libmemcached-tools memccapable
+need nutcracker /usr/sbin/nutcracker # not in every user's path
 need gcc gcc # for the race detector
 need python3 python3
 if ! python3 -c 'import venv, ensurepip' >/dev/null 2>&1; then
@@ -53,4 +54,4 @@ if ! "$venv/bin/python" -c 'import pymemcache, pylibmc, django' >/dev/null 2>&1;
 		"$venv/bin/pip" install -q --disable-pip-version-check $modules
 	fi
 fi
-say "$(memcached -V), memccapable, $modules: ready"
+say "$(memcached -V), memccapable, nutcracker, $modules: ready"

@@ -1,0 +1,157 @@
+package integration
+
+import (
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// cellsAtOnce is how many cells run side by side: most of them wait.
+var cellsAtOnce = 24 * runtime.GOMAXPROCS(0)
+
+// matrix is what came of every cell on one proxy.
+type matrix struct {
+	kind    *proxyKind
+	cells   []*faultCell
+	results []*cellResult
+}
+
+// playMatrix plays every fault with every command that the proxy knows, alone and
+// pipelined.
+func playMatrix(t *testing.T, kind *proxyKind) *matrix {
+	t.Helper()
+	m := &matrix{kind: kind}
+	for _, f := range Faults {
+		for _, command := range faultCommands {
+			if slices.Contains(kind.lacks, command.name) {
+				continue
+			}
+			for _, pipelined := range []bool{false, true} {
+				m.cells = append(m.cells, &faultCell{kind: kind, fault: f, command: command, pipelined: pipelined})
+			}
+		}
+	}
+	m.results = make([]*cellResult, len(m.cells))
+	slots := make(chan struct{}, cellsAtOnce)
+	var wg sync.WaitGroup
+	for i := range m.cells {
+		wg.Add(1)
+		slots <- struct{}{}
+		go func() {
+			defer wg.Done()
+			defer func() { <-slots }()
+			if m.results[i] = m.cells[i].run(1); m.results[i].err != nil {
+				m.results[i] = m.cells[i].run(5) // the machine was busy
+			}
+		}()
+	}
+	wg.Wait()
+	for i, r := range m.results {
+		if r.err != nil {
+			t.Errorf("%s: %v", m.cells[i], r.err)
+		}
+		if os.Getenv("HOLDFAST_FAULT_LOG") != "" {
+			t.Logf("%s: %s", m.cells[i], r.detail())
+		}
+	}
+	return m
+}
+
+// outcome returns what came of one cell.
+func (m *matrix) outcome(t *testing.T, cell string) string {
+	t.Helper()
+	for i, c := range m.cells {
+		if c.String() == cell {
+			return m.results[i].String()
+		}
+	}
+	t.Fatalf("there is no cell %s", cell)
+	return ""
+}
+
+// nutcrackerFaults are reactions of twemproxy that are known, and against its
+// clients' interest. They show that the matrix sees what it is there to see.
+var nutcrackerFaults = map[string]string{
+	"refuse/multiget/idle":                        "error, then closed",
+	"refuse/multiget/pipelined":                   "error, then closed",
+	"refuse from the start/multiget/idle":         "error, then closed",
+	"black hole/multiget/idle":                    "error, then closed",
+	"half and FIN in one/get/idle":                "error at its timeout",
+	"half and FIN in two/multiget/pipelined":      "error, then closed",
+	"wrong key/get/idle":                          "other key",
+	"wrong key/gets/pipelined":                    "other key, then other key",
+	"wrong key/multiget/idle":                     "other key",
+	"VALUE twice/get/idle":                        "out of step",
+	"garbage/get/idle":                            "error at its timeout",
+	"huge length/get/idle":                        "error at its timeout",
+	"refuse/get/idle":                             "error", // and this is as it should be
+	"refuse/set noreply/pipelined":                "silent",
+	"extra END/get/pipelined":                     "ok",
+	"RST once/incr/idle":                          "error",
+	"1 MB + 1/set/pipelined":                      "ok",
+	"byte at a time/multiget/idle":                "ok",
+	"too slow/get/pipelined":                      "error",
+	"no connection/delete/idle":                   "error",
+	"black hole from the start/incr noreply/idle": "silent",
+}
+
+// TestFaults puts each proxy before a backend that behaves badly in every way, and
+// has every command say what its client sees. memcached's proxy takes part if
+// HOLDFAST_MEMCACHED_PROXY names a memcached that has one. HOLDFAST_FAULT_TABLE
+// names a file to write the comparison into, HOLDFAST_FAULT_LOG shows every cell.
+func TestFaults(t *testing.T) {
+	var all []*matrix
+	t.Run("nutcracker", func(t *testing.T) {
+		m := playMatrix(t, nutcracker(t))
+		for cell, want := range nutcrackerFaults {
+			if got := m.outcome(t, cell); got != want {
+				t.Errorf("%s: %s, it is known for %s", cell, got, want)
+			}
+		}
+		all = append(all, m)
+	})
+	if kind := memcachedProxy(); kind != nil {
+		t.Run("memcached", func(t *testing.T) {
+			m := playMatrix(t, kind)
+			for cell, want := range map[string]string{"refuse/set noreply/pipelined": "stray reply, then out of step", "refuse/multiget/idle": "error in values"} {
+				if got := m.outcome(t, cell); got != want {
+					t.Errorf("%s: %s, it is known for %s", cell, got, want)
+				}
+			}
+			all = append(all, m)
+		})
+	}
+	t.Run("holdfast", func(t *testing.T) {
+		m := playMatrix(t, holdfastProxy(t))
+		m.promised(t)
+		all = slices.Insert(all, 0, m)
+	})
+	if file := os.Getenv("HOLDFAST_FAULT_TABLE"); file != "" {
+		if err := writeFaultTable(file, all); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// promised checks a matrix against what Holdfast promises: a cell that differs is
+// one line. One that has to do with time is tried again with more of it, for the
+// machine may have been busy.
+func (m *matrix) promised(t *testing.T) {
+	t.Helper()
+	for i, c := range m.cells {
+		wrong := c.wrong(m.results[i])
+		if wrong != "" && m.results[i].err == nil {
+			first := wrong
+			m.results[i] = c.run(5)
+			if wrong = c.wrong(m.results[i]); wrong == "" {
+				t.Logf("%s, at first; the second time it was right", strings.TrimSpace(first))
+			}
+		}
+		if wrong != "" {
+			t.Error(wrong)
+		}
+	}
+}
