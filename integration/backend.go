@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/holdfast-cache/holdfast/protocol"
@@ -16,12 +17,16 @@ import (
 // behave badly. It knows the commands that have a key, and mn, version and
 // flush_all; nothing expires and nothing is evicted.
 type Backend struct {
-	Addr string // host:port, the same for good, whether it listens or not
+	Addr string        // host:port, the same for good, whether it listens or not
+	Slow time.Duration // longer than the proxy's patience
+
+	started int64 // unix time, as stats tells
 
 	mu    sync.Mutex
 	ln    net.Listener // nil while nobody listens
 	plug  []io.Closer  // what fills the queue of a listener that never accepts
 	conns map[*net.TCPConn]bool
+	taken int // connections so far
 	items map[string]backendItem
 	cas   uint64
 	fault *Fault // nil: it is well
@@ -49,6 +54,7 @@ func NewBackend() (*Backend, error) {
 	b := &Backend{
 		conns: map[*net.TCPConn]bool{}, items: map[string]backendItem{}, cas: 1000,
 		reads: map[string]int{}, wrote: map[string]int{}, done: make(chan struct{}),
+		started: time.Now().Unix(),
 	}
 	n := backends.Add(1)
 	ln, err := net.Listen("tcp", fmt.Sprintf("127.78.%d.%d:0", n>>8&0xff, n&0xff))
@@ -91,7 +97,11 @@ func (b *Backend) Disarm() error {
 		return nil
 	}
 	b.hangUp() // the plug
+	// A process that is being started holds what was open until it is another program.
 	ln, err := net.Listen("tcp", b.Addr)
+	for tries := 0; errors.Is(err, syscall.EADDRINUSE) && tries < 1000 && b.pause(time.Millisecond); tries++ {
+		ln, err = net.Listen("tcp", b.Addr)
+	}
 	if err == nil {
 		b.accept(ln)
 	}
@@ -106,11 +116,21 @@ func (b *Backend) Put(key, value string, cas uint64) {
 }
 
 // Seen returns how often key was asked for and how often it was to be changed.
-// gat, mg and gets count as asking.
+// gat, mg and gets count as asking. A delete counts as neither: it may be sent
+// again, and a proxy may send one of its own after a write whose end it does not
+// know.
 func (b *Backend) Seen(key string) (reads, writes int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.reads[key], b.wrote[key]
+}
+
+// Conns returns how many connections the backend holds and how many it has taken
+// so far.
+func (b *Backend) Conns() (open, taken int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.conns), b.taken
 }
 
 // accept takes connections until ln is closed.
@@ -134,6 +154,7 @@ func (b *Backend) accept(ln net.Listener) {
 				return
 			}
 			b.conns[conn] = true
+			b.taken++
 			b.wg.Add(1)
 			b.mu.Unlock()
 			go b.serve(conn)
@@ -218,6 +239,7 @@ func (b *Backend) strike(r *protocol.Request) (*Fault, Flaw) {
 		switch r.Op {
 		case protocol.OpGet, protocol.OpGets, protocol.OpGat, protocol.OpGats, protocol.OpMetaGet:
 			b.reads[string(key)]++
+		case protocol.OpDelete, protocol.OpMetaDelete:
 		default:
 			b.wrote[string(key)]++
 		}

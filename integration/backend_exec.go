@@ -2,7 +2,9 @@ package integration
 
 import (
 	"fmt"
+	"os"
 	"strconv"
+	"time"
 
 	"github.com/holdfast-cache/holdfast/protocol"
 )
@@ -47,7 +49,9 @@ func (b *Backend) execute(r *protocol.Request, flaw Flaw) (reply []byte, quiet b
 		clear(b.items)
 		w.line(protocol.ReplyOK)
 	case protocol.OpStats:
-		w.line("STAT pid 1\r\nSTAT uptime 1\r\nEND\r\n")
+		now := time.Now()
+		w.line(fmt.Sprintf("STAT pid %d\r\nSTAT uptime %d\r\nSTAT time %d\r\nSTAT version 1.6.45\r\nSTAT curr_items %d\r\nEND\r\n",
+			os.Getpid(), now.Unix()-b.started, now.Unix(), len(b.items)))
 	case protocol.OpError:
 		w.line(r.Err.Text + "\r\n")
 	default:

@@ -103,7 +103,7 @@ var faultCommands = []*faultCommand{
 	{name: "delete noreply", class: "noreply", kinds: LineReply, ask: classic("", "delete KEY noreply\r\n")},
 	{name: "mg", class: "meta", kinds: MetaReply | MetaKeyReply | MetaValueReply, reads: true, ask: func(k *faultKeys, key string) Ask {
 		value := k.value(key)
-		return Ask{Text: "mg " + key + " k v O7\r\n", Lines: []string{fmt.Sprintf("VA %d k%s O7", len(value), key), value}, Miss: "EN"}
+		return Ask{Text: "mg " + key + " k v O7\r\n", Lines: []string{fmt.Sprintf("VA %d k%s O7", len(value), key), value}, Miss: "EN k" + key + " O7"}
 	}},
 	{name: "ms", class: "meta", kinds: MetaReply | MetaKeyReply, ask: classic("HD kKEY O7", "ms KEY SIZE k O7\r\nVALUE\r\n")},
 	{name: "md", class: "meta", kinds: MetaReply | MetaKeyReply, ask: classic("HD kKEY O7", "md KEY k O7\r\n")},

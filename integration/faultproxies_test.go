@@ -21,6 +21,8 @@ type proxyKind struct {
 	command func(k *proxyKind, dir, socket string, backends []string, timeout time.Duration) (*exec.Cmd, error)
 	// lacks are the commands that it does not know.
 	lacks []string
+	// misses says that a failed read is answered as a miss.
+	misses bool
 	// errors tells whether an error line is in order.
 	errors func(f *Fault, slot, line string) bool
 }

@@ -76,12 +76,8 @@ func (a *Answer) half() []byte {
 	return a.Reply[:len(a.Reply)/2]
 }
 
-// stallShort and stallLong are how long a slow backend takes: much less, and more,
-// than a proxy that is given hangTimeout waits.
-const (
-	stallShort = 30 * time.Millisecond
-	stallLong  = hangTimeout * 3 / 2
-)
+// stallShort is how long a backend takes that is slow, but not too slow.
+const stallShort = 30 * time.Millisecond
 
 // hangTimeout is the patience given to a proxy whose backend will not answer;
 // atOnceTimeout that of one that need not wait to know.
@@ -169,7 +165,7 @@ var Faults = []*Fault{
 	{Name: "black hole", Does: "takes requests and never answers", Send: func(*Answer) bool { return true }, Hangs: true, Strikes: AnyReply, Codes: "timeout down"},
 	{Name: "black hole from the start", Does: "the same since before the proxy started", Send: func(*Answer) bool { return true }, Cold: true, Hangs: true, Strikes: AnyReply, Codes: "timeout down"},
 	{Name: "slow", Does: "answers after a time that is still good", Send: func(a *Answer) bool { return a.b.pause(stallShort) && a.Send() }},
-	{Name: "too slow", Does: "answers after the proxy's patience has ended", Send: func(a *Answer) bool { return a.b.pause(stallLong) && a.Send() }, Hangs: true, Strikes: AnyReply, Codes: "timeout down"},
+	{Name: "too slow", Does: "answers after the proxy's patience has ended", Send: func(a *Answer) bool { return a.b.pause(a.b.Slow) && a.Send() }, Hangs: true, Strikes: AnyReply, Codes: "timeout down"},
 
 	{Name: "byte at a time", Does: "sends a segment for each byte", Send: func(a *Answer) bool {
 		ok := true
