@@ -27,6 +27,7 @@ type Process struct {
 	Command       string // of Holdfast, "" for serve
 	DebugDelta    int64  // what memcached's debugtime has added up, see Player.moveClock
 	cmd           *exec.Cmd
+	inside        func(func() error) error
 	stderr        tail
 	ended         chan struct{}
 	endErr        error
@@ -40,6 +41,16 @@ type Spec struct {
 	Args    []string // without the listening address
 	Env     []string // added to the environment
 	Unix    bool     // listen on a Unix socket rather than on 127.0.0.1
+	Binary string
+	Args   []string // without the listening address
+	Env    []string // added to the environment
+	Unix   bool     // listen on a Unix socket rather than on 127.0.0.1
+	// Listen is where Args have it listen, for programs with options of their own
+	// for that; "" is a free port.
+	Listen string
+	// Inside runs a function where the server lives, in a network namespace for
+	// example; nil is here.
+	Inside func(func() error) error
 }
 
 // Start runs a server and returns when it takes connections.
@@ -61,6 +72,10 @@ func Launch(spec Spec) (*Process, error) {
 		return nil, err
 	}
 	p := &Process{Network: "tcp", Command: spec.Command, dir: dir, ended: make(chan struct{})}
+	p := &Process{Network: "tcp", Addr: spec.Listen, inside: spec.Inside, dir: dir, ended: make(chan struct{})}
+	if p.inside == nil {
+		p.inside = func(f func() error) error { return f() }
+	}
 	portFile := filepath.Join(dir, "port")
 	args := []string{"-p", "-1", "-l", "127.0.0.1"}
 	if spec.Unix {
@@ -72,6 +87,8 @@ func Launch(spec Spec) (*Process, error) {
 	}
 	if spec.Command != "" {
 		args = append([]string{spec.Command}, args...)
+	if spec.Listen != "" {
+		args = nil
 	}
 	p.cmd = exec.Command(spec.Binary, append(args, spec.Args...)...)
 	p.cmd.Env = append(append(os.Environ(), "MEMCACHED_PORT_FILENAME="+portFile), spec.Env...)
@@ -86,6 +103,8 @@ func (p *Process) begin() error {
 	p.cmd.Stderr = &p.stderr
 	if err := p.cmd.Start(); err != nil {
 		return errors.Join(err, os.RemoveAll(p.dir))
+	if err := p.inside(p.cmd.Start); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	go func() {
 		p.endErr = p.cmd.Wait()
@@ -157,7 +176,13 @@ func readPort(file string) string {
 }
 
 // Dial opens a connection to the server.
-func (p *Process) Dial() (net.Conn, error) { return net.DialTimeout(p.Network, p.Addr, startWait) }
+func (p *Process) Dial() (c net.Conn, err error) {
+	err = p.inside(func() error {
+		c, err = net.DialTimeout(p.Network, p.Addr, startWait)
+		return err
+	})
+	return c, err
+}
 
 // Pid is the server's process id.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }

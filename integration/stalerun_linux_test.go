@@ -1,0 +1,273 @@
+package integration
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// The staleness run: clients write and read through a proxy while its nodes are
+// killed, stopped and cut off, and come back.
+
+// fault is something that happens to a node.
+type fault struct {
+	name        string
+	begin, mend func(x *proxied, n *node) error
+}
+
+var (
+	killed = fault{
+		"killed",
+		func(_ *proxied, n *node) error { return n.p.Kill() },
+		func(_ *proxied, n *node) error { return n.start() },
+	}
+	stopped = fault{
+		"stopped",
+		func(_ *proxied, n *node) error { return n.p.cmd.Process.Signal(syscall.SIGSTOP) },
+		func(_ *proxied, n *node) error { return n.p.cmd.Process.Signal(syscall.SIGCONT) },
+	}
+)
+
+// cutOff are the partitions as faults.
+func cutOff() []fault {
+	var all []fault
+	for _, p := range partitions {
+		all = append(all, fault{
+			p.name,
+			func(x *proxied, n *node) error { return p.begin(x.net, n.number) },
+			func(x *proxied, n *node) error { return p.mend(x.net, n.number) },
+		})
+	}
+	return all
+}
+
+// staleRun is one run.
+type staleRun struct {
+	x       *proxied
+	kind    proxyKind
+	faults  []fault
+	keys    []*register
+	clients []*staleClient
+	seed    uint64
+
+	begun atomic.Int64 // faults
+	mu    sync.Mutex
+	notes []note // what happened to nodes
+	found []error
+	stop  chan struct{}
+	ended sync.Once
+}
+
+const (
+	staleClients = 8
+	staleKeys    = 60
+)
+
+func newStaleRun(t *testing.T, nodes int, kind proxyKind, b backend, faults ...fault) *staleRun {
+	t.Helper()
+	run := &staleRun{x: newProxied(t, nodes, kind, b), kind: kind, faults: faults, seed: rand.Uint64(), stop: make(chan struct{})}
+	t.Logf("seed %d", run.seed)
+	for i := range staleKeys {
+		run.keys = append(run.keys, &register{name: fmt.Sprint("key", i)})
+	}
+	for i := range staleClients {
+		run.clients = append(run.clients, &staleClient{
+			dial: run.x.dial, keys: run.keys, meta: kind.meta, keeps: kind.keeps, rng: rand.New(rand.NewPCG(run.seed, uint64(i))),
+		})
+	}
+	return run
+}
+
+// end has everybody stop.
+func (run *staleRun) end() { run.ended.Do(func() { close(run.stop) }) }
+
+// run lets everything happen for so long, or until something is wrong, and mends all
+// nodes. It returns what is wrong.
+func (run *staleRun) run(long time.Duration) error {
+	timer := time.AfterFunc(long, run.end)
+	defer timer.Stop()
+	var group, chaos sync.WaitGroup
+	for i, c := range run.clients {
+		group.Go(func() {
+			if err := c.run(run.stop); err != nil {
+				run.wrong(fmt.Errorf("client %d: %w", i, err))
+			}
+		})
+	}
+	if len(run.faults) > 0 {
+		for _, n := range run.x.nodes {
+			chaos.Go(func() {
+				if err := run.trouble(n); err != nil {
+					run.wrong(fmt.Errorf("node %d: %w", n.number, err))
+				}
+			})
+		}
+	}
+	group.Wait()
+	run.end()
+	chaos.Wait()
+	return errors.Join(run.found...)
+}
+
+// wrong takes note of something that must not be, with the story of the key, and ends
+// the run.
+func (run *staleRun) wrong(err error) {
+	defer run.end()
+	run.mu.Lock()
+	defer run.mu.Unlock()
+	var story string
+	for _, k := range run.keys {
+		if strings.Contains(err.Error(), k.name+": ") {
+			story = "\n" + k.story(run.notes)
+		}
+	}
+	run.found = append(run.found, fmt.Errorf("%w%s", err, story))
+}
+
+// trouble has one fault after the other befall a node, until stop is closed.
+func (run *staleRun) trouble(n *node) error {
+	rng := rand.New(rand.NewPCG(run.seed, uint64(1000+n.number)))
+	for !run.rest(rng, 100, 1200) {
+		f := run.faults[rng.IntN(len(run.faults))]
+		run.note(n, f.name)
+		if err := f.begin(run.x, n); err != nil {
+			return err
+		}
+		run.begun.Add(1)
+		run.rest(rng, 50, 900)
+		if err := f.mend(run.x, n); err != nil {
+			return err
+		}
+		run.note(n, "is back")
+	}
+	return nil
+}
+
+// rest waits for some milliseconds and tells whether the run is over.
+func (run *staleRun) rest(rng *rand.Rand, least, most int) bool {
+	select {
+	case <-run.stop:
+		return true
+	case <-time.After(time.Duration(least+rng.IntN(most-least)) * time.Millisecond):
+		return false
+	}
+}
+
+func (run *staleRun) note(n *node, what string) {
+	run.mu.Lock()
+	defer run.mu.Unlock()
+	run.notes = append(run.notes, note{time.Now(), fmt.Sprintf("node %d %s", n.number, what)})
+}
+
+// tell sums up.
+func (run *staleRun) tell() string {
+	var all staleClient
+	for _, c := range run.clients {
+		all.hits += c.hits
+		all.misses += c.misses
+		all.writes += c.writes
+		all.errors += c.errors
+		all.reconnects += c.reconnects
+	}
+	return fmt.Sprintf("%d faults; %d writes, %d hits, %d misses, %d errors, %d broken connections",
+		run.begun.Load(), all.writes, all.hits, all.misses, all.errors, all.reconnects)
+}
+
+// settled waits until every key can be read, and is as new as its last write or
+// deletion, one that failed included: a proxy that fences makes up for those.
+func (run *staleRun) settled() error {
+	c := &staleClient{dial: run.x.dial, rng: rand.New(rand.NewPCG(run.seed, 0)), keeps: run.kind.keeps}
+	defer c.close()
+	for _, k := range run.keys {
+		end := time.Now().Add(startWait)
+		for {
+			err := c.connect()
+			errorsBefore := c.errors
+			if err == nil {
+				_, err = c.read(k, k.lastly())
+			}
+			if err == nil && c.errors == errorsBefore {
+				break
+			}
+			var stale *staleError
+			if errors.As(err, &stale) {
+				return fmt.Errorf("at rest: %w\n%s", err, k.story(run.notes))
+			}
+			if err != nil {
+				c.close()
+			}
+			if time.Now().After(end) {
+				return fmt.Errorf("%s cannot be read after %v: %w", k.name, startWait, err)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	return nil
+}
+
+// staleTime is how long a run takes.
+func staleTime(t *testing.T, short time.Duration) time.Duration {
+	t.Helper()
+	v := os.Getenv("HOLDFAST_LONG")
+	if v == "" {
+		return short
+	}
+	long, err := time.ParseDuration(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return long / 20
+}
+
+// The checker finds what is known to be wrong: a proxy that spreads the keys of a
+// failed node over the others shows old values, whichever way the node fails; and so
+// does any that reads what a node has restored from an older snapshot. A node by
+// itself, or one that is never in trouble, shows none.
+func TestStaleOfOthers(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		nodes  int
+		kind   proxyKind
+		b      backend
+		faults []fault
+		stale  bool
+	}{
+		{"one node", 1, nutcracker(true), plainMemcached, nil, false},
+		{"nodes without trouble", 3, nutcracker(true), plainMemcached, nil, false},
+		{"one that is killed", 1, nutcracker(false), plainMemcached, []fault{killed}, false},
+		{"one that is killed and remembers", 1, nutcracker(false), holdfastRemembers, []fault{killed}, false},
+		{"ejected because killed", 3, nutcracker(true), plainMemcached, []fault{killed}, true},
+		{"ejected because stopped", 3, nutcracker(true), plainMemcached, []fault{stopped}, true},
+		{"ejected because cut off", 3, nutcracker(true), plainMemcached, cutOff(), true},
+		{"ejected nodes of Holdfast", 3, nutcracker(true), holdfastForgets, []fault{killed}, true},
+		{"restored from before", 1, nutcracker(false), holdfastGoesBack, []fault{killed}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			long := staleTime(t, 1500*time.Millisecond)
+			if c.stale {
+				long = startWait // until it is found
+			}
+			run := newStaleRun(t, c.nodes, c.kind, c.b, c.faults...)
+			begun := time.Now()
+			err := run.run(long)
+			t.Logf("%s; in %v", run.tell(), time.Since(begun).Round(time.Millisecond))
+			var stale *staleError
+			switch {
+			case err != nil && !errors.As(err, &stale) || err != nil && !c.stale:
+				t.Fatalf("%v\nthe proxy's standard error ends:\n%s", err, run.x.proxy.Stderr())
+			case err == nil && c.stale:
+				t.Fatal("the checker has missed every stale read")
+			}
+			t.Log(err)
+		})
+	}
+	_ = runtime.GOOS
+}
