@@ -1,14 +1,18 @@
 package integration
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -185,4 +189,87 @@ func TestPartition(t *testing.T) {
 	for i, p := range partitions {
 		t.Run(p.name, func(t *testing.T) { testPartition(t, n, 1+i%2, &p) })
 	}
+}
+
+// testPartition cuts off a node of n that nobody serves at and looks.
+func testPartition(t *testing.T, n *network, i int, p *partition) {
+	var listener net.Listener
+	node := n.nodes[i-1]
+	err := node.inside(func() (err error) {
+		listener, err = net.Listen("tcp", node.addr+":0")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hangUp(listener)
+	accepted := make(chan net.Conn, 1)
+	go func() {
+		if c, err := listener.Accept(); err == nil {
+			accepted <- c
+		}
+	}()
+	var here net.Conn
+	err = n.hub.inside(func() (err error) {
+		here, err = net.DialTimeout("tcp", listener.Addr().String(), startWait)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hangUp(here)
+	there := <-accepted
+	defer hangUp(there)
+	at, back := bufio.NewReader(there), bufio.NewReader(here)
+	// exchange says a line in one direction and tells whether it arrives in time.
+	exchange := func(from, to net.Conn, r *bufio.Reader, text string, wait time.Duration) bool {
+		if _, err := fmt.Fprintln(from, text); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		return arrives(t, to, r, text, wait)
+	}
+	ways := func(wait time.Duration, n int) []bool {
+		return []bool{exchange(here, there, at, fmt.Sprint("request ", n), wait), exchange(there, here, back, fmt.Sprint("reply ", n), wait)}
+	}
+	if got := ways(startWait, 0); !slices.Equal(got, []bool{true, true}) {
+		t.Fatalf("before: %v", got)
+	}
+	if err := p.begin(n, i); err != nil {
+		t.Fatal(err)
+	}
+	want := []bool{false, false}
+	switch {
+	case p.hub == nil:
+		want[0] = true
+	case p.name != "unplugged":
+		want[1] = true
+	}
+	if got := ways(100*time.Millisecond, 1); !slices.Equal(got, want) {
+		t.Errorf("while it lasts, requests and replies arrive: %v, not %v", got, want)
+	}
+	if err := p.mend(n, i); err != nil {
+		t.Fatal(err)
+	}
+	if !want[0] && !arrives(t, there, at, "request 1", startWait) || !want[1] && !arrives(t, here, back, "reply 1", startWait) {
+		t.Error("what was sent is lost")
+	}
+	if got := ways(startWait, 2); !slices.Equal(got, []bool{true, true}) {
+		t.Errorf("afterwards: %v", got)
+	}
+}
+
+// arrives tells whether a line comes in time.
+func arrives(t *testing.T, c net.Conn, r *bufio.Reader, text string, wait time.Duration) bool {
+	t.Helper()
+	if err := c.SetReadDeadline(time.Now().Add(wait)); err != nil {
+		t.Fatal(err)
+	}
+	line, err := r.ReadString('\n')
+	if errors.Is(err, os.ErrDeadlineExceeded) && line == "" {
+		return false
+	}
+	if err != nil || line != text+"\n" {
+		t.Fatalf("%q instead of %q: %v", line, text, err)
+	}
+	return true
 }

@@ -1,17 +1,15 @@
 package integration
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
+	"sync"
 	"testing"
-	"time"
 )
 
 // Nodes behind a proxy, each in a network namespace.
@@ -60,7 +58,7 @@ func holdfastNode(name string, options ...string) backend {
 var (
 	holdfastForgets   = holdfastNode("holdfast")
 	holdfastRemembers = holdfastNode("holdfast, memory in a file", "-e", "DIR/memory")
-	holdfastGoesBack  = holdfastNode("holdfast, snapshots", "--data-dir=DIR", "--snapshot-interval=1s")
+	holdfastGoesBack  = holdfastNode("holdfast, snapshots", "--data-dir=DIR", "--snapshot-interval=0")
 )
 
 // node is a server in a namespace.
@@ -102,7 +100,7 @@ func nutcracker(eject bool) proxyKind {
 	return proxyKind{name: name, spec: func(t *testing.T, dir string, nodes []string) Spec {
 		config := fmt.Sprintf(`pool:
   listen: %s
-  hash: fnv1a_64
+  hash: md5
   distribution: ketama
   auto_eject_hosts: %t
   server_failure_limit: 2
@@ -137,11 +135,11 @@ func newProxied(t *testing.T, nodes int, kind proxyKind, b backend) *proxied {
 		n.spec.Args = append(n.spec.Args, "-l", "127.0.0.1,"+s.addr, "-p", fmt.Sprint(nodePort), "-u", "root")
 		x.nodes = append(x.nodes, n)
 		addresses = append(addresses, n.addr)
-		if err := n.start(); err != nil {
-			t.Fatal(err)
-		}
 	}
-	t.Cleanup(func() { x.end() })
+	t.Cleanup(x.end)
+	if err := x.startNodes(); err != nil {
+		t.Fatal(err)
+	}
 	spec := kind.spec(t, t.TempDir(), addresses)
 	spec.Inside = x.net.hub.inside
 	var err error
@@ -151,9 +149,28 @@ func newProxied(t *testing.T, nodes int, kind proxyKind, b backend) *proxied {
 	return x
 }
 
+// startNodes starts all of them, a few at a time.
+func (x *proxied) startNodes() error {
+	var group sync.WaitGroup
+	turn := make(chan struct{}, 8)
+	errs := make([]error, len(x.nodes))
+	for i, n := range x.nodes {
+		group.Go(func() {
+			turn <- struct{}{}
+			errs[i] = n.start()
+			<-turn
+		})
+	}
+	group.Wait()
+	return errors.Join(errs...)
+}
+
 // start starts the node, for the first time or again.
-func (n *node) start() (err error) {
-	n.p, err = Start(n.spec)
+func (n *node) start() error {
+	p, err := Start(n.spec)
+	if err == nil {
+		n.p = p
+	}
 	return err
 }
 
@@ -161,7 +178,9 @@ func (n *node) start() (err error) {
 func (x *proxied) end() {
 	var errs []error
 	for _, n := range x.nodes {
-		errs = append(errs, n.p.Kill())
+		if n.p != nil {
+			errs = append(errs, n.p.Kill())
+		}
 	}
 	if x.proxy != nil {
 		errs = append(errs, x.proxy.Kill())
@@ -173,86 +192,3 @@ func (x *proxied) end() {
 
 // dial connects to the proxy.
 func (x *proxied) dial() (net.Conn, error) { return x.proxy.Dial() }
-
-// testPartition cuts off a node of n that nobody serves at and looks.
-func testPartition(t *testing.T, n *network, i int, p *partition) {
-	var listener net.Listener
-	node := n.nodes[i-1]
-	err := node.inside(func() (err error) {
-		listener, err = net.Listen("tcp", node.addr+":0")
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer hangUp(listener)
-	accepted := make(chan net.Conn, 1)
-	go func() {
-		if c, err := listener.Accept(); err == nil {
-			accepted <- c
-		}
-	}()
-	var here net.Conn
-	err = n.hub.inside(func() (err error) {
-		here, err = net.DialTimeout("tcp", listener.Addr().String(), startWait)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer hangUp(here)
-	there := <-accepted
-	defer hangUp(there)
-	at, back := bufio.NewReader(there), bufio.NewReader(here)
-	// exchange says a line in one direction and tells whether it arrives in time.
-	exchange := func(from, to net.Conn, r *bufio.Reader, text string, wait time.Duration) bool {
-		if _, err := fmt.Fprintln(from, text); err != nil {
-			t.Fatalf("%s: %v", text, err)
-		}
-		return arrives(t, to, r, text, wait)
-	}
-	ways := func(wait time.Duration, n int) []bool {
-		return []bool{exchange(here, there, at, fmt.Sprint("request ", n), wait), exchange(there, here, back, fmt.Sprint("reply ", n), wait)}
-	}
-	if got := ways(startWait, 0); !slices.Equal(got, []bool{true, true}) {
-		t.Fatalf("before: %v", got)
-	}
-	if err := p.begin(n, i); err != nil {
-		t.Fatal(err)
-	}
-	want := []bool{false, false}
-	switch {
-	case p.hub == nil:
-		want[0] = true
-	case p.name != "unplugged":
-		want[1] = true
-	}
-	if got := ways(100*time.Millisecond, 1); !slices.Equal(got, want) {
-		t.Errorf("while it lasts, requests and replies arrive: %v, not %v", got, want)
-	}
-	if err := p.mend(n, i); err != nil {
-		t.Fatal(err)
-	}
-	if !want[0] && !arrives(t, there, at, "request 1", startWait) || !want[1] && !arrives(t, here, back, "reply 1", startWait) {
-		t.Error("what was sent is lost")
-	}
-	if got := ways(startWait, 2); !slices.Equal(got, []bool{true, true}) {
-		t.Errorf("afterwards: %v", got)
-	}
-}
-
-// arrives tells whether a line comes in time.
-func arrives(t *testing.T, c net.Conn, r *bufio.Reader, text string, wait time.Duration) bool {
-	t.Helper()
-	if err := c.SetReadDeadline(time.Now().Add(wait)); err != nil {
-		t.Fatal(err)
-	}
-	line, err := r.ReadString('\n')
-	if errors.Is(err, os.ErrDeadlineExceeded) && line == "" {
-		return false
-	}
-	if err != nil || line != text+"\n" {
-		t.Fatalf("%q instead of %q: %v", line, text, err)
-	}
-	return true
-}

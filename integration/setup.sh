@@ -5,6 +5,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+PATH=$PATH:/usr/sbin:/sbin # where nutcracker and ip are
+
 say() { printf 'setup: %s\n' "$*"; }
 
 # package to install : program that shows that it is there
@@ -13,6 +15,8 @@ need() { command -v "$2" >/dev/null 2>&1 || packages+=("$1"); }
 need memcached memcached
 need libmemcached-tools memccapable
 need nutcracker /usr/sbin/nutcracker # not in every user's path
+need nutcracker nutcracker # a proxy that is known to show old values
+need iproute2 ip # links between network namespaces
 need gcc gcc # for the race detector
 need python3 python3
 if ! python3 -c 'import venv, ensurepip' >/dev/null 2>&1; then

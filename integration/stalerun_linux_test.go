@@ -1,11 +1,12 @@
 package integration
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -35,6 +36,28 @@ var (
 		func(_ *proxied, n *node) error { return n.p.cmd.Process.Signal(syscall.SIGCONT) },
 	}
 )
+
+// setBack is a node that is killed some time after a snapshot, and has what there was
+// then when it is back.
+var setBack = fault{
+	"killed after a snapshot",
+	func(_ *proxied, n *node) error {
+		c, err := n.p.Dial()
+		if err != nil {
+			return err
+		}
+		defer hangUp(c)
+		if _, err := io.WriteString(c, "snapshot\r\n"); err != nil {
+			return err
+		}
+		if line, err := readLine(bufio.NewReader(c)); err != nil || line != "OK" {
+			return fmt.Errorf("snapshot answered %q, %w", line, err)
+		}
+		time.Sleep(100 * time.Millisecond)
+		return n.p.Kill()
+	},
+	killed.mend,
+}
 
 // cutOff are the partitions as faults.
 func cutOff() []fault {
@@ -71,11 +94,12 @@ const (
 	staleKeys    = 60
 )
 
-func newStaleRun(t *testing.T, nodes int, kind proxyKind, b backend, faults ...fault) *staleRun {
+// newStaleRun starts nodes and a proxy and has clients ready; nothing happens yet.
+func newStaleRun(t *testing.T, nodes, keys int, kind proxyKind, b backend, faults ...fault) *staleRun {
 	t.Helper()
 	run := &staleRun{x: newProxied(t, nodes, kind, b), kind: kind, faults: faults, seed: rand.Uint64(), stop: make(chan struct{})}
 	t.Logf("seed %d", run.seed)
-	for i := range staleKeys {
+	for i := range keys {
 		run.keys = append(run.keys, &register{name: fmt.Sprint("key", i)})
 	}
 	for i := range staleClients {
@@ -167,9 +191,8 @@ func (run *staleRun) note(n *node, what string) {
 	run.notes = append(run.notes, note{time.Now(), fmt.Sprintf("node %d %s", n.number, what)})
 }
 
-// tell sums up.
-func (run *staleRun) tell() string {
-	var all staleClient
+// sum adds up what clients have counted.
+func (run *staleRun) sum() (all staleClient) {
 	for _, c := range run.clients {
 		all.hits += c.hits
 		all.misses += c.misses
@@ -177,6 +200,12 @@ func (run *staleRun) tell() string {
 		all.errors += c.errors
 		all.reconnects += c.reconnects
 	}
+	return all
+}
+
+// tell says what happened, in one line.
+func (run *staleRun) tell() string {
+	all := run.sum()
 	return fmt.Sprintf("%d faults; %d writes, %d hits, %d misses, %d errors, %d broken connections",
 		run.begun.Load(), all.writes, all.hits, all.misses, all.errors, all.reconnects)
 }
@@ -225,49 +254,4 @@ func staleTime(t *testing.T, short time.Duration) time.Duration {
 		t.Fatal(err)
 	}
 	return long / 20
-}
-
-// The checker finds what is known to be wrong: a proxy that spreads the keys of a
-// failed node over the others shows old values, whichever way the node fails; and so
-// does any that reads what a node has restored from an older snapshot. A node by
-// itself, or one that is never in trouble, shows none.
-func TestStaleOfOthers(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		nodes  int
-		kind   proxyKind
-		b      backend
-		faults []fault
-		stale  bool
-	}{
-		{"one node", 1, nutcracker(true), plainMemcached, nil, false},
-		{"nodes without trouble", 3, nutcracker(true), plainMemcached, nil, false},
-		{"one that is killed", 1, nutcracker(false), plainMemcached, []fault{killed}, false},
-		{"one that is killed and remembers", 1, nutcracker(false), holdfastRemembers, []fault{killed}, false},
-		{"ejected because killed", 3, nutcracker(true), plainMemcached, []fault{killed}, true},
-		{"ejected because stopped", 3, nutcracker(true), plainMemcached, []fault{stopped}, true},
-		{"ejected because cut off", 3, nutcracker(true), plainMemcached, cutOff(), true},
-		{"ejected nodes of Holdfast", 3, nutcracker(true), holdfastForgets, []fault{killed}, true},
-		{"restored from before", 1, nutcracker(false), holdfastGoesBack, []fault{killed}, true},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			long := staleTime(t, 1500*time.Millisecond)
-			if c.stale {
-				long = startWait // until it is found
-			}
-			run := newStaleRun(t, c.nodes, c.kind, c.b, c.faults...)
-			begun := time.Now()
-			err := run.run(long)
-			t.Logf("%s; in %v", run.tell(), time.Since(begun).Round(time.Millisecond))
-			var stale *staleError
-			switch {
-			case err != nil && !errors.As(err, &stale) || err != nil && !c.stale:
-				t.Fatalf("%v\nthe proxy's standard error ends:\n%s", err, run.x.proxy.Stderr())
-			case err == nil && c.stale:
-				t.Fatal("the checker has missed every stale read")
-			}
-			t.Log(err)
-		})
-	}
-	_ = runtime.GOOS
 }
