@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"fmt"
 	"strconv"
 	"sync"
 	"testing"
@@ -10,29 +11,32 @@ import (
 // Proxies before two, five and fifty nodes: every reply is right, no client sees an
 // error, every node has its share, and no item is on two.
 func TestManyNodes(t *testing.T) {
-	kind := nutcracker(false)
 	for _, nodes := range []int{2, 5, 50} {
-		t.Run(strconv.Itoa(nodes), func(t *testing.T) {
-			light := holdfastNode("light", "-m", "8")
-			run := newStaleRun(t, nodes, 50*nodes, kind, light)
-			for _, c := range run.clients {
-				c.keeps = true // nobody is in trouble
-			}
-			err := run.run(staleTime(t, 2*time.Second))
-			t.Log(run.tell())
-			if err != nil {
-				t.Fatalf("%v\nthe proxy's standard error ends:\n%s", err, run.x.proxy.Stderr())
-			}
-			all := run.sum()
-			if all.errors != 0 || all.hits == 0 || all.misses == 0 {
-				t.Error("errors, or nothing happened")
-			}
-			if err := run.settled(); err != nil {
-				t.Error(err)
-			}
-			run.checkShares(t)
-		})
+		for _, kind := range []proxyKind{nutcracker(false, longTimeout), holdfastProxy(longTimeout)} {
+			t.Run(fmt.Sprint(nodes, " nodes, ", kind.name), func(t *testing.T) { manyNodes(t, nodes, kind) })
+		}
 	}
+}
+
+func manyNodes(t *testing.T, nodes int, kind proxyKind) {
+	light := holdfastNode("light", "-m", "8")
+	run := newStaleRun(t, nodes, 50*nodes, kind, light)
+	for _, c := range run.clients {
+		c.keeps = true // nobody is in trouble
+	}
+	err := run.run(staleTime(t, time.Second))
+	t.Log(run.tell())
+	if err != nil {
+		t.Fatalf("%v\nthe proxy's standard error ends:\n%s", err, run.x.proxy.Stderr())
+	}
+	all := run.sum()
+	if all.errors != 0 || all.hits == 0 || all.misses == 0 {
+		t.Error("errors, or nothing happened")
+	}
+	if err := run.settled(); err != nil {
+		t.Error(err)
+	}
+	run.checkShares(t)
 }
 
 // checkShares has every key read through the proxy once more and compares with what the

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Nodes behind a proxy, each in a network namespace.
@@ -91,8 +92,15 @@ type proxyKind struct {
 	fences bool
 }
 
+// How long proxies wait for a node: where nodes are stopped and cut off, and where
+// they are not and a busy machine should be no trouble either.
+const (
+	shortTimeout = 100 * time.Millisecond
+	longTimeout  = 5 * time.Second
+)
+
 // nutcracker is twemproxy; eject has it spread a failed node's keys over the others.
-func nutcracker(eject bool) proxyKind {
+func nutcracker(eject bool, timeout time.Duration) proxyKind {
 	name := "nutcracker"
 	if eject {
 		name += ", ejecting"
@@ -105,9 +113,9 @@ func nutcracker(eject bool) proxyKind {
   auto_eject_hosts: %t
   server_failure_limit: 2
   server_retry_timeout: 200
-  timeout: 100
+  timeout: %d
   servers:
-`, proxyAddr, eject)
+`, proxyAddr, eject, timeout.Milliseconds())
 		for _, n := range nodes {
 			config += "   - " + n + ":1\n"
 		}
@@ -117,6 +125,36 @@ func nutcracker(eject bool) proxyKind {
 		}
 		return Spec{Binary: program(t, "nutcracker"), Args: []string{"-c", file}, Listen: proxyAddr}
 	}}
+}
+
+// holdfastProxy is the proxy of this tree, with further lines for its pool.
+func holdfastProxy(timeout time.Duration, lines ...string) proxyKind {
+	lines = append(lines, fmt.Sprint("timeout: ", timeout))
+	return proxyKind{name: "holdfast", meta: true, keeps: true, fences: true, spec: func(t *testing.T, dir string, nodes []string) Spec {
+		file := filepath.Join(dir, "proxy.yml")
+		if err := writeProxyConfig(file, nodes, lines...); err != nil {
+			t.Fatal(err)
+		}
+		listen, port, _ := strings.Cut(proxyAddr, ":")
+		return Spec{Binary: holdfastBinary(t), Args: []string{"proxy", "-l", listen, "-p", port, "--config", file, "-t", "2"}, Listen: proxyAddr}
+	}}
+}
+
+// writeProxyConfig writes a config of one pool, in one step.
+func writeProxyConfig(file string, nodes []string, lines ...string) error {
+	var b strings.Builder
+	b.WriteString("pools:\n- name: pool\n")
+	for _, line := range lines {
+		fmt.Fprintf(&b, "  %s\n", line)
+	}
+	b.WriteString("  servers:\n")
+	for i, n := range nodes {
+		fmt.Fprintf(&b, "  - {name: n%d, address: %q}\n", i+1, n)
+	}
+	if err := os.WriteFile(file+".new", []byte(b.String()), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(file+".new", file)
 }
 
 // newProxied starts so many nodes and a proxy before them.

@@ -273,7 +273,7 @@ func (c *staleClient) metaRead(k *register, least int) error {
 	if err != nil || c.failed(line) {
 		return err
 	}
-	if line == "EN" {
+	if line == fmt.Sprintf("EN k%s O%s", k.name, opaque) {
 		c.misses++
 		return nil
 	}

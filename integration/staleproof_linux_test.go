@@ -22,18 +22,19 @@ func TestStaleOfOthers(t *testing.T) {
 		faults []fault
 		stale  bool
 	}{
-		{"one node", 1, nutcracker(true), plainMemcached, nil, false},
-		{"nodes without trouble", 3, nutcracker(true), plainMemcached, nil, false},
-		{"one that is killed", 1, nutcracker(false), plainMemcached, []fault{killed}, false},
-		{"one that is killed and remembers", 1, nutcracker(false), holdfastRemembers, []fault{killed}, false},
-		{"ejected because killed", 3, nutcracker(true), plainMemcached, []fault{killed}, true},
-		{"ejected because stopped", 3, nutcracker(true), plainMemcached, []fault{stopped}, true},
-		{"ejected because cut off", 3, nutcracker(true), plainMemcached, cutOff(), true},
-		{"ejected nodes of Holdfast", 3, nutcracker(true), holdfastForgets, []fault{killed}, true},
-		{"restored from before", 1, nutcracker(false), holdfastGoesBack, []fault{setBack}, true},
-		{"written late", 3, nutcracker(false), plainMemcached, cutOff(), true},
+		{"one node", 1, nutcracker(true, longTimeout), plainMemcached, nil, false},
+		{"nodes without trouble", 3, nutcracker(true, longTimeout), plainMemcached, nil, false},
+		{"one that is killed", 1, nutcracker(false, longTimeout), plainMemcached, []fault{killed}, false},
+		{"one that is killed and remembers", 1, nutcracker(false, longTimeout), holdfastRemembers, []fault{killed}, false},
+		{"ejected because killed", 3, nutcracker(true, shortTimeout), plainMemcached, []fault{killed}, true},
+		{"ejected because stopped", 3, nutcracker(true, shortTimeout), plainMemcached, []fault{stopped}, true},
+		{"ejected because cut off", 3, nutcracker(true, shortTimeout), plainMemcached, cutOff(), true},
+		{"ejected nodes of Holdfast", 3, nutcracker(true, shortTimeout), holdfastForgets, []fault{killed}, true},
+		{"restored from before", 1, nutcracker(false, shortTimeout), holdfastGoesBack, []fault{setBack}, true},
+		{"written late", 3, nutcracker(false, shortTimeout), plainMemcached, cutOff(), true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel() // they wait most of the time
 			long := staleTime(t, time.Second)
 			if c.stale {
 				long = startWait // until it is found
@@ -96,7 +97,7 @@ func failedDelete(t *testing.T, kind proxyKind) error {
 // At rest the checker wants failed writes to be made up for, which nutcracker does not.
 func TestStaleAtRestOfOthers(t *testing.T) {
 	var stale *staleError
-	if err := failedDelete(t, nutcracker(false)); !errors.As(err, &stale) {
+	if err := failedDelete(t, nutcracker(false, shortTimeout)); !errors.As(err, &stale) {
 		t.Errorf("what should have been deleted is not found to be there: %v", err)
 	}
 }

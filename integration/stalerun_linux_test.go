@@ -91,7 +91,9 @@ type staleRun struct {
 
 const (
 	staleClients = 8
-	staleKeys    = 60
+	staleKeys    = 40
+	// stalePause leaves the nodes and proxies of two runs some of the machine.
+	stalePause = 500 * time.Microsecond
 )
 
 // newStaleRun starts nodes and a proxy and has clients ready; nothing happens yet.
@@ -104,7 +106,8 @@ func newStaleRun(t *testing.T, nodes, keys int, kind proxyKind, b backend, fault
 	}
 	for i := range staleClients {
 		run.clients = append(run.clients, &staleClient{
-			dial: run.x.dial, keys: run.keys, meta: kind.meta, keeps: kind.keeps, rng: rand.New(rand.NewPCG(run.seed, uint64(i))),
+			dial: run.x.dial, keys: run.keys, meta: kind.meta, keeps: kind.keeps,
+			pause: stalePause, rng: rand.New(rand.NewPCG(run.seed, uint64(i))),
 		})
 	}
 	return run
@@ -159,7 +162,7 @@ func (run *staleRun) wrong(err error) {
 // trouble has one fault after the other befall a node, until stop is closed.
 func (run *staleRun) trouble(n *node) error {
 	rng := rand.New(rand.NewPCG(run.seed, uint64(1000+n.number)))
-	for !run.rest(rng, 100, 1200) {
+	for first := true; !run.rest(rng, 50, 1000) || first; first = false {
 		f := run.faults[rng.IntN(len(run.faults))]
 		run.note(n, f.name)
 		if err := f.begin(run.x, n); err != nil {
