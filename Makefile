@@ -1,7 +1,7 @@
 # Type "make" for the list of targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build run setup test test-long lint fuzz bench bench-compare bench-persist bench-ref clean
+.PHONY: help build run setup test test-long lint fuzz bench bench-compare bench-persist bench-growth bench-ref clean
 
 ADDR ?= 127.0.0.1:11211
 FUZZTIME ?= 20s
@@ -31,8 +31,8 @@ test: setup build ## all tests: unit, race, scripts, dialogues with real servers
 	go test -timeout 30m -race -short ./protocol ./slab ./server ./cluster/...
 	go test -timeout 30m -race -short -skip 'Every|Byte|Cut|Crash|Huge|Fuzz' ./persist # what is left out has one goroutine
 
-test-long: setup build ## the soak: half an hour of everything at once, hundreds of kills, then the fuzzers
-	HOLDFAST_LONG=30m go test -run 'Mixed|TestKill|FullAnywhere' -v -timeout 120m ./integration ./slab
+test-long: setup build ## the soak: half an hour of everything at once, hundreds of kills, stale reads, then the fuzzers
+	HOLDFAST_LONG=30m go test -run 'Mixed|TestKill|FullAnywhere|TestStale|ManyNodes' -v -timeout 120m ./integration ./slab
 	$(MAKE) fuzz FUZZTIME=2m
 
 lint: ## go vet, staticcheck, errcheck, gofumpt; for other systems too
@@ -60,6 +60,9 @@ bench-compare: build ## every measure beside its rivals (RIVALS=name=path,…), 
 
 bench-persist: build ## snapshots, restarts and journals beside Redis, kept in benchmarks/results
 	go run ./benchmarks -only '^persist:' -rounds 3 -rivals redis-server -results benchmarks/results
+
+bench-growth: build ## hit ratio while a pool grows from 4 to 5 nodes, kept in benchmarks/results
+	go run ./benchmarks growth
 
 bench-ref: ## the short table, this tree beside another commit (REF=…)
 	@set -e; dir=$$(mktemp -d); trap 'git worktree remove --force "$$dir/tree"; rm -rf "$$dir"' EXIT; \

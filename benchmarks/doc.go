@@ -22,6 +22,8 @@
 //     and latency counts from then. It finds out how long clients wait.
 //   - wire.go has the protocols; a rival without one of memcached's commands
 //     has a gap in that line.
+//   - growth.go is a run of its own, "growth": the hit ratio seen through a proxy
+//     while a fifth node is added to four.
 //   - check.go runs memtier_benchmark in the generator's place: the ratio of two
 //     servers must be the same with both.
 //

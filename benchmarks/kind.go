@@ -18,6 +18,7 @@ const (
 	Memcached Kind = iota // and Holdfast
 	Pogocache
 	Redis
+	Bare // all flags are in Target.Program; spoken to as memcached
 )
 
 // kindOf knows a server by the name of its program.
@@ -50,6 +51,8 @@ func (k Kind) Wire(meta bool) Wire {
 func (k Kind) flags(threads, memory int) []string {
 	t, m := strconv.Itoa(threads), strconv.Itoa(memory)
 	switch k {
+	case Bare:
+		return nil
 	case Redis:
 		return []string{
 			"--port", "{port}", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--io-threads", t,

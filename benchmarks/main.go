@@ -19,6 +19,9 @@ func run() error {
 	if len(os.Args) > 1 && os.Args[1] == "policies" {
 		return runPolicies(os.Args[2:])
 	}
+	if len(os.Args) > 1 && os.Args[1] == "growth" {
+		return runGrowth(os.Args[2:])
+	}
 	var o Options
 	holdfast := flag.String("holdfast", "bin/holdfast", "the holdfast binary")
 	rivals := flag.String("rivals", "memcached", "servers to compare with, by comma, the one that bars are for first; name=path names one")

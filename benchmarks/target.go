@@ -68,6 +68,11 @@ func Start(t Target, threads, memory int, cores ...int) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
+	return startOn(port, t, threads, memory, cores...)
+}
+
+// startOn is Start on a port of the caller's choice.
+func startOn(port int, t Target, threads, memory int, cores ...int) (*Process, error) {
 	args := slices.Concat(t.Program, t.Kind.flags(threads, memory), t.Args)
 	for i, a := range args {
 		args[i] = strings.ReplaceAll(a, "{port}", strconv.Itoa(port))
