@@ -76,6 +76,20 @@
 // is one cell; a cell has proxy and backends to itself. What may come of it is
 // faultCell.expected, from the proxy's promises; nutcrackerFaults shows that what
 // is wrong is seen. An entry in Faults or in faultCommands is a row or a column.
+// # Many nodes
+//
+// A test of many nodes has a network of its own: each node is in a network
+// namespace, and the proxy and its clients are in one that is connected to all.
+//
+//	staleClient ─▶ proxy ─▶ br0 ─┬─ node 1    ◀── trouble: killed and started anew,
+//	    │          (hub)         ├─ node 2        stopped, unplugged, hears nothing,
+//	    └─▶ register             └─ node n        is not heard; and back
+//
+// Clients write numbered values, delete, and read; a register keeps for each key
+// what a read may show: nothing, or a number not below that of the last write or
+// deletion that was acknowledged when the read began. What failed may have happened
+// or not, until a later one is acknowledged. That the checker finds stale reads is
+// shown with a proxy that is known for them. These tests are for root on Linux.
 //
 // Non-goals: load, speed and anything that needs a look inside the server.
 package integration

@@ -12,13 +12,13 @@ import (
 // error, every node has its share, and no item is on two.
 func TestManyNodes(t *testing.T) {
 	for _, nodes := range []int{2, 5, 50} {
-		for _, kind := range []proxyKind{nutcracker(false, longTimeout), holdfastProxy(longTimeout)} {
+		for _, kind := range []frontend{nutcrackerFront(false, longTimeout), holdfastFront(longTimeout)} {
 			t.Run(fmt.Sprint(nodes, " nodes, ", kind.name), func(t *testing.T) { manyNodes(t, nodes, kind) })
 		}
 	}
 }
 
-func manyNodes(t *testing.T, nodes int, kind proxyKind) {
+func manyNodes(t *testing.T, nodes int, kind frontend) {
 	light := holdfastNode("light", "-m", "8")
 	run := newStaleRun(t, nodes, 50*nodes, kind, light)
 	for _, c := range run.clients {

@@ -78,8 +78,8 @@ type proxied struct {
 	proxy *Process
 }
 
-// proxyKind is a proxy and how it is set.
-type proxyKind struct {
+// frontend is a proxy and how it is set.
+type frontend struct {
 	name string
 	// spec is the program for these nodes; dir is for its files.
 	spec func(t *testing.T, dir string, nodes []string) Spec
@@ -99,13 +99,13 @@ const (
 	longTimeout  = 5 * time.Second
 )
 
-// nutcracker is twemproxy; eject has it spread a failed node's keys over the others.
-func nutcracker(eject bool, timeout time.Duration) proxyKind {
+// nutcrackerFront is twemproxy; eject has it spread a failed node's keys over the others.
+func nutcrackerFront(eject bool, timeout time.Duration) frontend {
 	name := "nutcracker"
 	if eject {
 		name += ", ejecting"
 	}
-	return proxyKind{name: name, spec: func(t *testing.T, dir string, nodes []string) Spec {
+	return frontend{name: name, spec: func(t *testing.T, dir string, nodes []string) Spec {
 		config := fmt.Sprintf(`pool:
   listen: %s
   hash: md5
@@ -127,10 +127,10 @@ func nutcracker(eject bool, timeout time.Duration) proxyKind {
 	}}
 }
 
-// holdfastProxy is the proxy of this tree, with further lines for its pool.
-func holdfastProxy(timeout time.Duration, lines ...string) proxyKind {
+// holdfastFront is the proxy of this tree, with further lines for its pool.
+func holdfastFront(timeout time.Duration, lines ...string) frontend {
 	lines = append(lines, fmt.Sprint("timeout: ", timeout))
-	return proxyKind{name: "holdfast", meta: true, keeps: true, fences: true, spec: func(t *testing.T, dir string, nodes []string) Spec {
+	return frontend{name: "holdfast", meta: true, keeps: true, fences: true, spec: func(t *testing.T, dir string, nodes []string) Spec {
 		file := filepath.Join(dir, "proxy.yml")
 		if err := writeProxyConfig(file, nodes, lines...); err != nil {
 			t.Fatal(err)
@@ -158,7 +158,7 @@ func writeProxyConfig(file string, nodes []string, lines ...string) error {
 }
 
 // newProxied starts so many nodes and a proxy before them.
-func newProxied(t *testing.T, nodes int, kind proxyKind, b backend) *proxied {
+func newProxied(t *testing.T, nodes int, kind frontend, b backend) *proxied {
 	t.Helper()
 	x := &proxied{t: t, net: newNetwork(t, nodes)}
 	base := memoryDir(t)

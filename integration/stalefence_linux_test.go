@@ -27,7 +27,7 @@ func TestStale(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel() // they wait most of the time
-			run := newStaleRun(t, 3, staleKeys, holdfastProxy(shortTimeout), c.b, c.faults...)
+			run := newStaleRun(t, 3, staleKeys, holdfastFront(shortTimeout), c.b, c.faults...)
 			err := run.run(staleTime(t, 2*time.Second))
 			t.Log(run.tell())
 			if err == nil {
@@ -45,7 +45,7 @@ func TestStale(t *testing.T) {
 
 // What failed while a node was down is not there when it is back.
 func TestStaleAtRest(t *testing.T) {
-	if err := failedDelete(t, holdfastProxy(shortTimeout)); err != nil {
+	if err := failedDelete(t, holdfastFront(shortTimeout)); err != nil {
 		t.Error(err)
 	}
 }

@@ -17,21 +17,21 @@ func TestStaleOfOthers(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		nodes  int
-		kind   proxyKind
+		kind   frontend
 		b      backend
 		faults []fault
 		stale  bool
 	}{
-		{"one node", 1, nutcracker(true, longTimeout), plainMemcached, nil, false},
-		{"nodes without trouble", 3, nutcracker(true, longTimeout), plainMemcached, nil, false},
-		{"one that is killed", 1, nutcracker(false, longTimeout), plainMemcached, []fault{killed}, false},
-		{"one that is killed and remembers", 1, nutcracker(false, longTimeout), holdfastRemembers, []fault{killed}, false},
-		{"ejected because killed", 3, nutcracker(true, shortTimeout), plainMemcached, []fault{killed}, true},
-		{"ejected because stopped", 3, nutcracker(true, shortTimeout), plainMemcached, []fault{stopped}, true},
-		{"ejected because cut off", 3, nutcracker(true, shortTimeout), plainMemcached, cutOff(), true},
-		{"ejected nodes of Holdfast", 3, nutcracker(true, shortTimeout), holdfastForgets, []fault{killed}, true},
-		{"restored from before", 1, nutcracker(false, shortTimeout), holdfastGoesBack, []fault{setBack}, true},
-		{"written late", 3, nutcracker(false, shortTimeout), plainMemcached, cutOff(), true},
+		{"one node", 1, nutcrackerFront(true, longTimeout), plainMemcached, nil, false},
+		{"nodes without trouble", 3, nutcrackerFront(true, longTimeout), plainMemcached, nil, false},
+		{"one that is killed", 1, nutcrackerFront(false, longTimeout), plainMemcached, []fault{killed}, false},
+		{"one that is killed and remembers", 1, nutcrackerFront(false, longTimeout), holdfastRemembers, []fault{killed}, false},
+		{"ejected because killed", 3, nutcrackerFront(true, shortTimeout), plainMemcached, []fault{killed}, true},
+		{"ejected because stopped", 3, nutcrackerFront(true, shortTimeout), plainMemcached, []fault{stopped}, true},
+		{"ejected because cut off", 3, nutcrackerFront(true, shortTimeout), plainMemcached, cutOff(), true},
+		{"ejected nodes of Holdfast", 3, nutcrackerFront(true, shortTimeout), holdfastForgets, []fault{killed}, true},
+		{"restored from before", 1, nutcrackerFront(false, shortTimeout), holdfastGoesBack, []fault{setBack}, true},
+		{"written late", 3, nutcrackerFront(false, shortTimeout), plainMemcached, cutOff(), true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel() // they wait most of the time
@@ -56,7 +56,7 @@ func TestStaleOfOthers(t *testing.T) {
 
 // failedDelete has a deletion fail because the node was killed, which comes back with
 // its items, and returns what the checker says when everything is at rest.
-func failedDelete(t *testing.T, kind proxyKind) error {
+func failedDelete(t *testing.T, kind frontend) error {
 	run := newStaleRun(t, 1, 1, kind, holdfastRemembers)
 	k, n := run.keys[0], run.x.nodes[0]
 	c := run.clients[0]
@@ -97,7 +97,7 @@ func failedDelete(t *testing.T, kind proxyKind) error {
 // At rest the checker wants failed writes to be made up for, which nutcracker does not.
 func TestStaleAtRestOfOthers(t *testing.T) {
 	var stale *staleError
-	if err := failedDelete(t, nutcracker(false, shortTimeout)); !errors.As(err, &stale) {
+	if err := failedDelete(t, nutcrackerFront(false, shortTimeout)); !errors.As(err, &stale) {
 		t.Errorf("what should have been deleted is not found to be there: %v", err)
 	}
 }

@@ -75,7 +75,7 @@ func cutOff() []fault {
 // staleRun is one run.
 type staleRun struct {
 	x       *proxied
-	kind    proxyKind
+	kind    frontend
 	faults  []fault
 	keys    []*register
 	clients []*staleClient
@@ -97,7 +97,7 @@ const (
 )
 
 // newStaleRun starts nodes and a proxy and has clients ready; nothing happens yet.
-func newStaleRun(t *testing.T, nodes, keys int, kind proxyKind, b backend, faults ...fault) *staleRun {
+func newStaleRun(t *testing.T, nodes, keys int, kind frontend, b backend, faults ...fault) *staleRun {
 	t.Helper()
 	run := &staleRun{x: newProxied(t, nodes, kind, b), kind: kind, faults: faults, seed: rand.Uint64(), stop: make(chan struct{})}
 	t.Logf("seed %d", run.seed)
