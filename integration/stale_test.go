@@ -128,7 +128,9 @@ func (r *register) see(value string, least int) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.note("%d is read, at least %d may be", number, least)
+	if text := fmt.Sprintf("%d is read, at least %d may be", number, least); len(r.notes) == 0 || r.notes[len(r.notes)-1].text != text {
+		r.note("%s", text)
+	}
 	if number < 1 || number > len(r.writes) {
 		return fmt.Errorf("%s: %d was read, and only %d were written", r.name, number, len(r.writes))
 	}

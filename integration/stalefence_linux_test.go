@@ -42,10 +42,3 @@ func TestStale(t *testing.T) {
 		})
 	}
 }
-
-// What failed while a node was down is not there when it is back.
-func TestStaleAtRest(t *testing.T) {
-	if err := failedDelete(t, holdfastFront(shortTimeout)); err != nil {
-		t.Error(err)
-	}
-}

@@ -2,7 +2,6 @@ package integration
 
 import (
 	"errors"
-	"fmt"
 	"testing"
 	"time"
 )
@@ -51,53 +50,5 @@ func TestStaleOfOthers(t *testing.T) {
 				t.Fatal("the checker has missed every stale read")
 			}
 		})
-	}
-}
-
-// failedDelete has a deletion fail because the node was killed, which comes back with
-// its items, and returns what the checker says when everything is at rest.
-func failedDelete(t *testing.T, kind frontend) error {
-	run := newStaleRun(t, 1, 1, kind, holdfastRemembers)
-	k, n := run.keys[0], run.x.nodes[0]
-	c := run.clients[0]
-	defer c.close()
-	request := func(deletion bool) fate {
-		if err := c.connect(); err != nil {
-			t.Fatal(err)
-		}
-		number := k.begin(deletion, "")
-		var err error
-		if value := valueOf(k.name, number); deletion {
-			err = c.settle(k, number, "delete "+k.name+"\r\n", "DELETED", "NOT_FOUND")
-		} else {
-			err = c.settle(k, number, fmt.Sprintf("set %s 0 0 %d\r\n%s\r\n", k.name, len(value), value), "STORED")
-		}
-		if errors.Is(err, errBroken) {
-			c.close()
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		return k.writes[number-1].fate
-	}
-	if got := request(false); got != acknowledged {
-		t.Fatalf("a set before all %v", got)
-	}
-	if err := killed.begin(run.x, n); err != nil {
-		t.Fatal(err)
-	}
-	if got := request(true); got != inDoubt {
-		t.Fatalf("a deletion while the node is down %v", got)
-	}
-	if err := killed.mend(run.x, n); err != nil {
-		t.Fatal(err)
-	}
-	return run.settled()
-}
-
-// At rest the checker wants failed writes to be made up for, which nutcracker does not.
-func TestStaleAtRestOfOthers(t *testing.T) {
-	var stale *staleError
-	if err := failedDelete(t, nutcrackerFront(false, shortTimeout)); !errors.As(err, &stale) {
-		t.Errorf("what should have been deleted is not found to be there: %v", err)
 	}
 }
