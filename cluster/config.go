@@ -68,6 +68,9 @@ type PoolConfig struct {
 	// Ramp is how long a server that comes back takes until all its keys are read
 	// again; those that are not yet fail meanwhile. 0, the default, is at once.
 	Ramp time.Duration `yaml:"ramp,omitempty"`
+	// HoldDown is how long a server is left alone that goes down again soon after its
+	// return; it doubles each time, up to sixty times this. 5s if left out.
+	HoldDown time.Duration `yaml:"hold_down,omitempty"`
 	// Discover names the servers in the DNS instead of listing them: srv:NAME,
 	// a:NAME:PORT or aaaa:NAME:PORT, with what stands in Servers until there has
 	// been an answer. Such a pool has no Map before that.
@@ -265,6 +268,8 @@ func (p *PoolConfig) checkPolicies() error {
 		return fieldError("timeout", "%v is negative", p.Timeout)
 	case p.ConnectTimeout < 0:
 		return fieldError("connect_timeout", "%v is negative", p.ConnectTimeout)
+	case p.HoldDown < 0:
+		return fieldError("hold_down", "%v is negative", p.HoldDown)
 	case p.GetError != "" && p.GetError != "error" && p.GetError != "miss":
 		return fieldError("get_error", "%q is neither error nor miss", p.GetError)
 	case p.MultigetError != "" && p.MultigetError != "omit" && p.MultigetError != "fail":

@@ -168,6 +168,9 @@ func optionsOf(pc *cluster.PoolConfig) poolOptions {
 		health: health.DefaultOptions(),
 	}
 	o.health.Ramp = int64(pc.Ramp)
+	if pc.HoldDown > 0 {
+		o.health.HoldMin, o.health.HoldMax = int64(pc.HoldDown), 60*int64(pc.HoldDown)
+	}
 	if o.timeout == 0 {
 		o.timeout = defaultTimeout
 	}
