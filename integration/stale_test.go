@@ -119,16 +119,16 @@ func (r *register) lastly() int {
 	return 0
 }
 
-// see takes note of a value that was read, when least was the lowest number that it
-// may have.
-func (r *register) see(value string, least int) error {
+// see takes note of a value that was read by a command, when least was the lowest
+// number that it may have.
+func (r *register) see(command, value string, least int) error {
 	number, err := numberOf(r.name, value)
 	if err != nil {
 		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if text := fmt.Sprintf("%d is read, at least %d may be", number, least); len(r.notes) == 0 || r.notes[len(r.notes)-1].text != text {
+	if text := fmt.Sprintf("%d is read by %s, at least %d may be", number, command, least); len(r.notes) == 0 || r.notes[len(r.notes)-1].text != text {
 		r.note("%s", text)
 	}
 	if number < 1 || number > len(r.writes) {
@@ -236,7 +236,7 @@ func TestStaleChecker(t *testing.T) {
 						least, _ = strconv.Atoi(since)
 					}
 					number, _ := strconv.Atoi(text)
-					err = r.see(valueOf("k", number), least)
+					err = r.see("get", valueOf("k", number), least)
 				}
 			}
 			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
@@ -247,7 +247,7 @@ func TestStaleChecker(t *testing.T) {
 	r := &register{name: "k"}
 	r.begin(false, "set")
 	for _, value := range []string{valueOf("j", 1), valueOf("k", 1) + ".", valueOf("k", 1)[:4], ""} {
-		if err := r.see(value, 0); err == nil {
+		if err := r.see("get", value, 0); err == nil {
 			t.Errorf("%q passes", value)
 		}
 	}

@@ -260,7 +260,7 @@ func (c *staleClient) read(k *register, least int) (unique string, err error) {
 		return "", fmt.Errorf("gets %s ends in %q", k.name, end)
 	}
 	c.hits++
-	return f[4], k.see(value, least)
+	return f[4], k.see("gets", value, least)
 }
 
 // metaRead reads a key by mg.
@@ -286,7 +286,7 @@ func (c *staleClient) metaRead(k *register, least int) error {
 		return err
 	}
 	c.hits++
-	return k.see(value, least)
+	return k.see("mg", value, least)
 }
 
 // readMany reads several keys at once.
@@ -325,7 +325,7 @@ func (c *staleClient) readMany() error {
 		for k, l := range least {
 			if k.name == f[1] && !found[k] {
 				asked, found[k] = true, true
-				if err := k.see(value, l); err != nil {
+				if err := k.see(fmt.Sprint("get of ", len(least)), value, l); err != nil {
 					return err
 				}
 			}

@@ -26,8 +26,8 @@ func TestStale(t *testing.T) {
 		{"holdfast that goes back, everything", holdfastGoesBack, append(every, setBack)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			t.Parallel() // they wait most of the time
-			run := newStaleRun(t, 3, staleKeys, holdfastFront(shortTimeout), c.b, c.faults...)
+			t.Parallel()                                                                                         // they wait most of the time
+			run := newStaleRun(t, 3, staleKeys, holdfastFront(shortTimeout, "hold_down: 2ms"), c.b, c.faults...) // many returns
 			err := run.run(staleTime(t, 2*time.Second))
 			t.Log(run.tell())
 			if err == nil {
