@@ -97,7 +97,7 @@ func (c *staleClient) turn() error {
 		case n < 64:
 			return c.cas(k)
 		default:
-			return c.write(k)
+			return c.write(k, []string{"set", "set", "set", "add", "delete"}[n%5])
 		}
 	}
 	switch {
@@ -166,8 +166,7 @@ func (c *staleClient) failed(line string) bool {
 }
 
 // write sets, adds or deletes a key.
-func (c *staleClient) write(k *register) error {
-	command := []string{"set", "set", "set", "add", "delete"}[c.rng.IntN(5)]
+func (c *staleClient) write(k *register, command string) error {
 	n := k.begin(command == "delete", command)
 	if command == "delete" {
 		return c.settle(k, n, "delete "+k.name+"\r\n", "DELETED", "NOT_FOUND")
