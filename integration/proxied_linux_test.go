@@ -70,8 +70,8 @@ type node struct {
 	p      *Process
 }
 
-// proxied is a network of nodes with a proxy at the hub.
-type proxied struct {
+// hubProxy is a network of nodes with a proxy at the hub.
+type hubProxy struct {
 	t     *testing.T
 	net   *network
 	nodes []*node
@@ -158,9 +158,9 @@ func writeProxyConfig(file string, nodes []string, lines ...string) error {
 }
 
 // newProxied starts so many nodes and a proxy before them.
-func newProxied(t *testing.T, nodes int, kind frontend, b backend) *proxied {
+func newProxied(t *testing.T, nodes int, kind frontend, b backend) *hubProxy {
 	t.Helper()
-	x := &proxied{t: t, net: newNetwork(t, nodes)}
+	x := &hubProxy{t: t, net: newNetwork(t, nodes)}
 	base := memoryDir(t)
 	var addresses []string
 	for i, s := range x.net.nodes {
@@ -188,7 +188,7 @@ func newProxied(t *testing.T, nodes int, kind frontend, b backend) *proxied {
 }
 
 // startNodes starts all of them, a few at a time.
-func (x *proxied) startNodes() error {
+func (x *hubProxy) startNodes() error {
 	var group sync.WaitGroup
 	turn := make(chan struct{}, 8)
 	errs := make([]error, len(x.nodes))
@@ -213,7 +213,7 @@ func (n *node) start() error {
 }
 
 // end kills everything.
-func (x *proxied) end() {
+func (x *hubProxy) end() {
 	var errs []error
 	for _, n := range x.nodes {
 		if n.p != nil {
@@ -229,4 +229,4 @@ func (x *proxied) end() {
 }
 
 // dial connects to the proxy.
-func (x *proxied) dial() (net.Conn, error) { return x.proxy.Dial() }
+func (x *hubProxy) dial() (net.Conn, error) { return x.proxy.Dial() }

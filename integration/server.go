@@ -41,10 +41,6 @@ type Spec struct {
 	Args    []string // without the listening address
 	Env     []string // added to the environment
 	Unix    bool     // listen on a Unix socket rather than on 127.0.0.1
-	Binary string
-	Args   []string // without the listening address
-	Env    []string // added to the environment
-	Unix   bool     // listen on a Unix socket rather than on 127.0.0.1
 	// Listen is where Args have it listen, for programs with options of their own
 	// for that; "" is a free port.
 	Listen string
@@ -71,10 +67,9 @@ func Launch(spec Spec) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{Network: "tcp", Command: spec.Command, dir: dir, ended: make(chan struct{})}
-	p := &Process{Network: "tcp", Addr: spec.Listen, inside: spec.Inside, dir: dir, ended: make(chan struct{})}
-	if p.inside == nil {
-		p.inside = func(f func() error) error { return f() }
+	p := &Process{
+		Network: "tcp", Addr: spec.Listen, Command: spec.Command, inside: spec.Inside,
+		dir: dir, ended: make(chan struct{}),
 	}
 	portFile := filepath.Join(dir, "port")
 	args := []string{"-p", "-1", "-l", "127.0.0.1"}
@@ -85,10 +80,11 @@ func Launch(spec Spec) (*Process, error) {
 	if os.Getuid() == 0 {
 		args = append(args, "-u", "root") // memcached insists
 	}
-	if spec.Command != "" {
-		args = append([]string{spec.Command}, args...)
 	if spec.Listen != "" {
 		args = nil
+	}
+	if spec.Command != "" {
+		args = append([]string{spec.Command}, args...)
 	}
 	p.cmd = exec.Command(spec.Binary, append(args, spec.Args...)...)
 	p.cmd.Env = append(append(os.Environ(), "MEMCACHED_PORT_FILENAME="+portFile), spec.Env...)
@@ -100,11 +96,12 @@ func Launch(spec Spec) (*Process, error) {
 
 // begin starts the process.
 func (p *Process) begin() error {
+	if p.inside == nil {
+		p.inside = func(f func() error) error { return f() }
+	}
 	p.cmd.Stderr = &p.stderr
-	if err := p.cmd.Start(); err != nil {
-		return errors.Join(err, os.RemoveAll(p.dir))
 	if err := p.inside(p.cmd.Start); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
+		return errors.Join(err, os.RemoveAll(p.dir))
 	}
 	go func() {
 		p.endErr = p.cmd.Wait()

@@ -14,7 +14,6 @@ packages=()
 need() { command -v "$2" >/dev/null 2>&1 || packages+=("$1"); }
 need memcached memcached
 need libmemcached-tools memccapable
-need nutcracker /usr/sbin/nutcracker # not in every user's path
 need nutcracker nutcracker # a proxy that is known to show old values
 need iproute2 ip # links between network namespaces
 need gcc gcc # for the race detector

@@ -21,19 +21,19 @@ import (
 // fault is something that happens to a node.
 type fault struct {
 	name        string
-	begin, mend func(x *proxied, n *node) error
+	begin, mend func(x *hubProxy, n *node) error
 }
 
 var (
 	killed = fault{
 		"killed",
-		func(_ *proxied, n *node) error { return n.p.Kill() },
-		func(_ *proxied, n *node) error { return n.start() },
+		func(_ *hubProxy, n *node) error { return n.p.Kill() },
+		func(_ *hubProxy, n *node) error { return n.start() },
 	}
 	stopped = fault{
 		"stopped",
-		func(_ *proxied, n *node) error { return n.p.cmd.Process.Signal(syscall.SIGSTOP) },
-		func(_ *proxied, n *node) error { return n.p.cmd.Process.Signal(syscall.SIGCONT) },
+		func(_ *hubProxy, n *node) error { return n.p.cmd.Process.Signal(syscall.SIGSTOP) },
+		func(_ *hubProxy, n *node) error { return n.p.cmd.Process.Signal(syscall.SIGCONT) },
 	}
 )
 
@@ -41,7 +41,7 @@ var (
 // then when it is back.
 var setBack = fault{
 	"killed after a snapshot",
-	func(_ *proxied, n *node) error {
+	func(_ *hubProxy, n *node) error {
 		c, err := n.p.Dial()
 		if err != nil {
 			return err
@@ -65,8 +65,8 @@ func cutOff() []fault {
 	for _, p := range partitions {
 		all = append(all, fault{
 			p.name,
-			func(x *proxied, n *node) error { return p.begin(x.net, n.number) },
-			func(x *proxied, n *node) error { return p.mend(x.net, n.number) },
+			func(x *hubProxy, n *node) error { return p.begin(x.net, n.number) },
+			func(x *hubProxy, n *node) error { return p.mend(x.net, n.number) },
 		})
 	}
 	return all
@@ -74,7 +74,7 @@ func cutOff() []fault {
 
 // staleRun is one run.
 type staleRun struct {
-	x       *proxied
+	x       *hubProxy
 	kind    frontend
 	faults  []fault
 	keys    []*register
