@@ -128,22 +128,32 @@ func startProxied(t *testing.T, nodes int, unix bool, options string) *proxied {
 	}
 	words := strings.Fields(strings.ReplaceAll(options, "${testdata}", dir))
 	p := &proxied{}
-	var addrs []string
 	for range nodes {
 		n, err := Start(Spec{Binary: holdfastBinary(t), Args: words, Env: []string{"HOLDFAST_DEBUG_CLOCK=1"}, Unix: unix})
 		if err != nil {
 			t.Fatal(err)
 		}
 		p.nodes = append(p.nodes, n)
-		addrs = append(addrs, n.Addr)
 	}
-	// Test machines are busy: a request has the time that a test has. The nodes
-	// refuse what their options forbid; shutdown is for the proxy itself.
-	args := []string{"--nodes", strings.Join(addrs, ","), "--timeout", replyWait.String(), "--connect-timeout", replyWait.String()}
-	if slices.Contains(words, "-A") {
+	var args []string
+	if slices.Contains(words, "-A") { // shutdown is for the proxy, the rest for the nodes
 		args = append(args, "-A")
 	}
-	if p.Process, err = Start(Spec{Binary: holdfastBinary(t), Command: "proxy", Args: args, Unix: unix}); err != nil {
+	p.Process = startProxy(t, p.nodes, unix, args...)
+	return p
+}
+
+// startProxy starts a proxy of nodes. Test machines are busy: a request has the
+// time that a test has.
+func startProxy(t *testing.T, nodes []*Process, unix bool, args ...string) *Process {
+	t.Helper()
+	var addrs []string
+	for _, n := range nodes {
+		addrs = append(addrs, n.Addr)
+	}
+	args = append(args, "--nodes", strings.Join(addrs, ","), "--timeout", replyWait.String(), "--connect-timeout", replyWait.String())
+	p, err := Start(Spec{Binary: holdfastBinary(t), Command: "proxy", Args: args, Unix: unix})
+	if err != nil {
 		t.Fatal(err)
 	}
 	return p

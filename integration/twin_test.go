@@ -20,42 +20,80 @@ const twinCommands = 4000
 // of random well-formed commands on few keys, and wants the same answers. What
 // memcached versions answer differently is left to the dialogues.
 func TestTwins(t *testing.T) {
+	path := memcachedPath(t)
+	forEachTransport(t, func(t *testing.T, p *Process) {
+		useFirstCas(t, p)
+		talkToTwins(t, p, path, false)
+	})
+	// A proxy is a server like any other, whatever is behind it.
+	t.Run("proxy", func(t *testing.T) {
+		p := startProxied(t, 3, false, "")
+		defer p.end(t)
+		for _, n := range p.nodes {
+			useFirstCas(t, n)
+		}
+		talkToTwins(t, p.Process, path, true)
+	})
+	t.Run("proxy-of-memcached", func(t *testing.T) {
+		nodes := []*Process{startTwin(t, path), startTwin(t, path), startTwin(t, path)}
+		p := startProxy(t, nodes, false)
+		talkToTwins(t, p, path, true)
+		if err := p.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func memcachedPath(t *testing.T) string {
+	t.Helper()
 	path, err := exec.LookPath("memcached")
 	if err != nil {
 		t.Fatal(err)
 	}
-	forEachTransport(t, func(t *testing.T, p *Process) {
-		twin, err := Start(Spec{Binary: path})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := twin.Kill(); err != nil {
-				t.Error(err)
-			}
-		})
-		seed := rand.Uint64()
-		t.Logf("seed %d", seed)
-		g := twinTalk{rng: rand.New(rand.NewPCG(seed, 1))}
-		ours, theirs := newTwin(t, p), newTwin(t, twin)
-		var said []string
-		// Old versions give the first item cas id 1, which no other may meet.
-		script := []string{"set first 0 0 1\r\nx", "delete first"}
-		for i := range len(script) + twinCommands {
-			command := g.command()
-			if i < len(script) {
-				command = script[i]
-			}
-			said = append(said[max(0, len(said)-20):], command)
-			a, b := ours.ask(command), theirs.ask(command)
-			if a != b {
-				for _, command := range said {
-					t.Log(quote(command))
-				}
-				t.Fatalf("Holdfast answers %s, memcached %s", quote(a), quote(b))
-			}
+	return path
+}
+
+// startTwin starts a memcached until the test ends.
+func startTwin(t *testing.T, path string) *Process {
+	t.Helper()
+	p, err := Start(Spec{Binary: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Kill(); err != nil {
+			t.Error(err)
 		}
 	})
+	useFirstCas(t, p)
+	return p
+}
+
+// useFirstCas has an item get cas id 1, as old versions do, which no other may meet.
+func useFirstCas(t *testing.T, p *Process) {
+	w := newTwin(t, p)
+	w.raw("set first 0 0 1\r\nx")
+	w.raw("delete first")
+}
+
+// talkToTwins says the same to p, which may be several servers, and to a memcached.
+func talkToTwins(t *testing.T, p *Process, memcached string, several bool) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	g := twinTalk{rng: rand.New(rand.NewPCG(seed, 1)), several: several}
+	ours, theirs := newTwin(t, p), newTwin(t, startTwin(t, memcached))
+	var said []string
+	for range twinCommands {
+		command := g.command()
+		said = append(said[max(0, len(said)-20):], command)
+		a, b := ours.ask(command), theirs.ask(command)
+		if a != b {
+			for _, command := range said {
+				t.Log(quote(command))
+			}
+			t.Fatalf("Holdfast answers %s, memcached %s", quote(a), quote(b))
+		}
+	}
 }
 
 // twin is one of the two servers.
@@ -125,7 +163,10 @@ func anonymous(reply string) string {
 }
 
 // twinTalk makes up commands.
-type twinTalk struct{ rng *rand.Rand }
+type twinTalk struct {
+	rng     *rand.Rand
+	several bool // each server has cas ids of its own
+}
 
 // pick returns one of the words.
 func (g *twinTalk) pick(words ...string) string { return words[g.rng.IntN(len(words))] }
@@ -166,7 +207,7 @@ func (g *twinTalk) command() string {
 		verb := g.pick("set", "set", "add", "replace", "append", "prepend")
 		return fmt.Sprintf("%s %s %d %s %d%s\r\n%s", verb, key, g.rng.IntN(3), exptime, len(value), g.pick("", "", " noreply"), value)
 	case 2:
-		return fmt.Sprintf("cas %s 0 %s %d %s\r\n%s", key, exptime, len(value), g.cas(), value)
+		return fmt.Sprintf("cas %s 0 %s %d %s\r\n%s", key, exptime, len(value), g.cas(key), value)
 	case 3:
 		return g.pick("get", "gets", "gat 1000", "gats 0") + " " + key + " " + g.key() + " " + g.key()
 	case 4:
@@ -180,17 +221,20 @@ func (g *twinTalk) command() string {
 	case 8, 9, 10:
 		return "mg " + key + g.some("v", "s", "f", "t", "h", "c", "u", g.pick("T0", "T1000", "N0", "N1000", "R30", "R2000"))
 	case 11, 12:
-		flags := g.some("F"+g.pick("0", "7"), "T"+g.pick("0", "1000"), g.pick("ME", "MA", "MP", "MR", "MS"), "C"+g.cas(), "I")
+		flags := g.some("F"+g.pick("0", "7"), "T"+g.pick("0", "1000"), g.pick("ME", "MA", "MP", "MR", "MS"), "C"+g.cas(key), "I")
 		if strings.Contains(flags, "MA") || strings.Contains(flags, "MP") {
 			flags = strings.ReplaceAll(flags, " C", " P") // has changed between versions
 		}
 		return fmt.Sprintf("ms %s %d%s\r\n%s", key, len(value), flags, value)
 	default:
-		return g.pick("md "+key+g.some("I", "T1000"), "md "+key+" C"+g.cas(), "flush_all")
+		return g.pick("md "+key+g.some("I", "T1000"), "md "+key+" C"+g.cas(key), "flush_all")
 	}
 }
 
-// cas stands for a cas id that matches, or nearly, or not at all.
-func (g *twinTalk) cas() string {
-	return g.pick("CASOF("+g.key()+")", "CASOF("+g.key()+")", "1", "18446744073709551615")
+// cas stands for a cas id of key that matches, or nearly, or not at all.
+func (g *twinTalk) cas(key string) string {
+	if !g.several {
+		key = g.key()
+	}
+	return g.pick("CASOF("+key+")", "CASOF("+key+")", "1", "18446744073709551615")
 }
