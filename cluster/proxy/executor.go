@@ -27,6 +27,7 @@ type executor struct {
 	groups       []*call // of the multiget being made
 	owners       []*lane // by cell, likewise
 	line         []byte  // where replies are rewritten
+	told         *answer // of tell, while it is not in use
 	opaque       uint32
 	// reading says that the batch has no write: only then may a request take the
 	// other lane, for the requests of a batch must not overtake each other.

@@ -162,7 +162,7 @@ func (n *lane) fail(c *call, kind hfKind) {
 		n.b.health.Journal().Lose(n.x.now)
 		n.x.chores = earlier(n.x.chores, n.x.now)
 	}
-	c.to.done(c, &answer{status: protocol.StatusServerError, failed: true, line: n.b.lines[kind]})
+	n.x.tell(c, &answer{status: protocol.StatusServerError, failed: true, line: n.b.lines[kind]})
 }
 
 // soil has the lane's output sent when the wake-up ends.

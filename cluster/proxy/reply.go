@@ -68,7 +68,21 @@ func (n *lane) finish(o *op, a *answer) {
 	if c.write {
 		n.b.health.Journal().Acked(n.x.now)
 	}
-	c.to.done(c, a)
+	n.x.tell(c, a)
+}
+
+// tell ends c with a copy of a, in memory that is used again: whoever is told may
+// be anybody, so that a itself would have to be allocated.
+func (x *executor) tell(c *call, a *answer) {
+	told := x.told
+	if told == nil { // or one is told within another
+		told = new(answer)
+	}
+	x.told = nil
+	*told = *a
+	c.to.done(c, told)
+	*told = answer{}
+	x.told = told
 }
 
 // replyGet takes a VALUE or END. A value must be that of a key that was asked
