@@ -37,6 +37,8 @@
 //	output.go buffers.go replies that wait; buffers on loan
 //	lane.go              what a loop lends, and every bound of a connection
 //	executor.go host.go  the seams to the Handler
+//	link.go              a loop's connections to other servers, for a proxy;
+//	                     epoll_link_linux.go makes them, memory.go plays them in tests
 //	node.go dispatch.go  the Handler of a store, and below it the commands
 //	keeper.go            the seam to what keeps the items beyond the process
 //	identity.go          what tells a proxy one start of a node from another
