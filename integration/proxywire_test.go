@@ -41,6 +41,8 @@ var insideDialogues = map[string]string{
 	"admin/dumps may be forbidden":                      insideDump,
 	"admin/mgdump is not pipelined either":              insideDump,
 	"admin/a connection too many":                       "connections of the proxy count at its servers",
+	"admin/config get cluster tells the nodes":          "what a proxy tells of its nodes is its own option",
+	"admin/older clients get the nodes by a key":        "what a proxy tells of its nodes is its own option",
 	"stats/connections are counted":                     "so they do here",
 }
 
@@ -105,7 +107,7 @@ func TestWireProxiedLeavesOut(t *testing.T) {
 		}
 	}
 	t.Logf("of %d dialogues %d are played through a proxy of one node, %d of three", len(dialogues), played[1], played[3])
-	if played[1] < 339 || played[3] < 280 { // the numbers only ever rise
+	if played[1] < 341 || played[3] < 281 { // the numbers only ever rise
 		t.Error("fewer are played than there were")
 	}
 }
