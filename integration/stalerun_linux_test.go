@@ -21,19 +21,19 @@ import (
 // fault is something that happens to a node.
 type fault struct {
 	name        string
-	begin, mend func(x *hubProxy, n *node) error
+	begin, mend func(x *fleet, n *node) error
 }
 
 var (
 	killed = fault{
 		"killed",
-		func(_ *hubProxy, n *node) error { return n.p.Kill() },
-		func(_ *hubProxy, n *node) error { return n.start() },
+		func(_ *fleet, n *node) error { return n.p.Kill() },
+		func(_ *fleet, n *node) error { return n.start() },
 	}
 	stopped = fault{
 		"stopped",
-		func(_ *hubProxy, n *node) error { return n.p.cmd.Process.Signal(syscall.SIGSTOP) },
-		func(_ *hubProxy, n *node) error { return n.p.cmd.Process.Signal(syscall.SIGCONT) },
+		func(_ *fleet, n *node) error { return n.p.cmd.Process.Signal(syscall.SIGSTOP) },
+		func(_ *fleet, n *node) error { return n.p.cmd.Process.Signal(syscall.SIGCONT) },
 	}
 )
 
@@ -41,7 +41,7 @@ var (
 // then when it is back.
 var setBack = fault{
 	"killed after a snapshot",
-	func(_ *hubProxy, n *node) error {
+	func(_ *fleet, n *node) error {
 		c, err := n.p.Dial()
 		if err != nil {
 			return err
@@ -65,8 +65,8 @@ func cutOff() []fault {
 	for _, p := range partitions {
 		all = append(all, fault{
 			p.name,
-			func(x *hubProxy, n *node) error { return p.begin(x.net, n.number) },
-			func(x *hubProxy, n *node) error { return p.mend(x.net, n.number) },
+			func(x *fleet, n *node) error { return p.begin(x.net, n.number) },
+			func(x *fleet, n *node) error { return p.mend(x.net, n.number) },
 		})
 	}
 	return all
@@ -74,7 +74,7 @@ func cutOff() []fault {
 
 // staleRun is one run.
 type staleRun struct {
-	x       *hubProxy
+	x       *fleet
 	kind    frontend
 	faults  []fault
 	keys    []*register
@@ -99,7 +99,7 @@ const (
 // newStaleRun starts nodes and a proxy and has clients ready; nothing happens yet.
 func newStaleRun(t *testing.T, nodes, keys int, kind frontend, b backend, faults ...fault) *staleRun {
 	t.Helper()
-	run := &staleRun{x: newProxied(t, nodes, kind, b), kind: kind, faults: faults, seed: rand.Uint64(), stop: make(chan struct{})}
+	run := &staleRun{x: newFleet(t, nodes, kind, b), kind: kind, faults: faults, seed: rand.Uint64(), stop: make(chan struct{})}
 	t.Logf("seed %d", run.seed)
 	for i := range keys {
 		run.keys = append(run.keys, &register{name: fmt.Sprint("key", i)})

@@ -50,7 +50,7 @@ func (w *writer) until(deletion bool, want fate) {
 }
 
 // has a fault begin or end.
-func (w *writer) has(what string, f func(*hubProxy, *node) error) {
+func (w *writer) has(what string, f func(*fleet, *node) error) {
 	w.x.t.Helper()
 	n := w.x.nodes[0]
 	w.note(n, what)
@@ -89,11 +89,11 @@ func lateWrite(t *testing.T, kind frontend) error {
 	w := newWriter(t, kind, plainMemcached)
 	w.until(false, acknowledged)
 	cut := partitions[1]
-	w.has(cut.name, func(x *hubProxy, n *node) error { return cut.begin(x.net, n.number) })
+	w.has(cut.name, func(x *fleet, n *node) error { return cut.begin(x.net, n.number) })
 	w.until(false, inDoubt)
 	// Pauses of a fifth of a second, then two, four and eight: the next one is long.
 	time.Sleep(1600 * time.Millisecond)
-	w.has("hears again", func(x *hubProxy, n *node) error { return cut.mend(x.net, n.number) })
+	w.has("hears again", func(x *fleet, n *node) error { return cut.mend(x.net, n.number) })
 	w.until(false, acknowledged)
 	for end := time.Now().Add(4 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		if err := w.c.connect(); err != nil {

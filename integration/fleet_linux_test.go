@@ -70,8 +70,8 @@ type node struct {
 	p      *Process
 }
 
-// hubProxy is a network of nodes with a proxy at the hub.
-type hubProxy struct {
+// fleet is a network of nodes with a proxy at the hub.
+type fleet struct {
 	t     *testing.T
 	net   *network
 	nodes []*node
@@ -157,10 +157,10 @@ func writeProxyConfig(file string, nodes []string, lines ...string) error {
 	return os.Rename(file+".new", file)
 }
 
-// newProxied starts so many nodes and a proxy before them.
-func newProxied(t *testing.T, nodes int, kind frontend, b backend) *hubProxy {
+// newFleet starts so many nodes and a proxy before them.
+func newFleet(t *testing.T, nodes int, kind frontend, b backend) *fleet {
 	t.Helper()
-	x := &hubProxy{t: t, net: newNetwork(t, nodes)}
+	x := &fleet{t: t, net: newNetwork(t, nodes)}
 	base := memoryDir(t)
 	var addresses []string
 	for i, s := range x.net.nodes {
@@ -188,7 +188,7 @@ func newProxied(t *testing.T, nodes int, kind frontend, b backend) *hubProxy {
 }
 
 // startNodes starts all of them, a few at a time.
-func (x *hubProxy) startNodes() error {
+func (x *fleet) startNodes() error {
 	var group sync.WaitGroup
 	turn := make(chan struct{}, 8)
 	errs := make([]error, len(x.nodes))
@@ -213,7 +213,7 @@ func (n *node) start() error {
 }
 
 // end kills everything.
-func (x *hubProxy) end() {
+func (x *fleet) end() {
 	var errs []error
 	for _, n := range x.nodes {
 		if n.p != nil {
@@ -229,4 +229,4 @@ func (x *hubProxy) end() {
 }
 
 // dial connects to the proxy.
-func (x *hubProxy) dial() (net.Conn, error) { return x.proxy.Dial() }
+func (x *fleet) dial() (net.Conn, error) { return x.proxy.Dial() }
