@@ -47,6 +47,10 @@ func (l *epollLoop) connect(k *Link, addr LinkAddr) error {
 		// Best effort, as they only tune.
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
+		// What has not been sent must not arrive later, behind what is sent meanwhile
+		// on another connection: after a close, and after the end of this process as
+		// well, the kernel would go on trying.
+		_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	}
 	if err := unix.Connect(fd, sa); err != nil && err != unix.EINPROGRESS {
 		_ = unix.Close(fd)
@@ -167,9 +171,6 @@ func (l *epollLoop) closeLink(k *Link) {
 		return
 	}
 	l.links[k.fd] = nil
-	// What has not been sent must not arrive later, behind what is sent meanwhile on
-	// another connection: the kernel would go on trying after the close.
-	_ = unix.SetsockoptLinger(k.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	_ = unix.EpollCtl(l.epfd, unix.EPOLL_CTL_DEL, k.fd, nil)
 	l.dead = append(l.dead, k.fd)
 }
