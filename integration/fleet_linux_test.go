@@ -75,6 +75,9 @@ type fleet struct {
 	t     *testing.T
 	net   *network
 	nodes []*node
+	front Spec
+
+	mu    sync.Mutex
 	proxy *Process
 }
 
@@ -178,13 +181,23 @@ func newFleet(t *testing.T, nodes int, kind frontend, b backend) *fleet {
 	if err := x.startNodes(); err != nil {
 		t.Fatal(err)
 	}
-	spec := kind.spec(t, t.TempDir(), addresses)
-	spec.Inside = x.net.hub.inside
-	var err error
-	if x.proxy, err = Start(spec); err != nil {
+	x.front = kind.spec(t, t.TempDir(), addresses)
+	x.front.Inside = x.net.hub.inside
+	if err := x.startProxy(); err != nil {
 		t.Fatal(err)
 	}
 	return x
+}
+
+// startProxy starts the proxy, for the first time or again.
+func (x *fleet) startProxy() error {
+	p, err := Start(x.front)
+	if err == nil {
+		x.mu.Lock()
+		x.proxy = p
+		x.mu.Unlock()
+	}
+	return err
 }
 
 // startNodes starts all of them, a few at a time.
@@ -229,4 +242,9 @@ func (x *fleet) end() {
 }
 
 // dial connects to the proxy.
-func (x *fleet) dial() (net.Conn, error) { return x.proxy.Dial() }
+func (x *fleet) dial() (net.Conn, error) {
+	x.mu.Lock()
+	p := x.proxy
+	x.mu.Unlock()
+	return p.Dial()
+}

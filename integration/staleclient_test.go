@@ -79,7 +79,8 @@ func (c *staleClient) connect() (err error) {
 		return nil
 	}
 	if c.c, err = c.dial(); err != nil {
-		return err
+		c.c = nil
+		return fmt.Errorf("%w: %w", errBroken, err)
 	}
 	c.r = bufio.NewReader(c.c)
 	return nil

@@ -42,3 +42,22 @@ func TestStale(t *testing.T) {
 		})
 	}
 }
+
+// A proxy that is killed has forgotten what nodes may have missed.
+func TestStaleProxyRestarts(t *testing.T) {
+	every := slices.Concat([]fault{killed, stopped}, cutOff())
+	for _, b := range []backend{plainMemcached, holdfastRemembers} {
+		t.Run(b.name, func(t *testing.T) {
+			t.Parallel()
+			kind := holdfastFront(shortTimeout, "hold_down: 2ms")
+			kind.keeps = false
+			run := newStaleRun(t, 3, staleKeys, kind, b, every...)
+			run.restarts = true
+			err := run.run(staleTime(t, 2*time.Second))
+			t.Log(run.tell())
+			if err != nil {
+				t.Fatalf("%v\nthe proxy's standard error ends:\n%s", err, run.x.proxy.Stderr())
+			}
+		})
+	}
+}

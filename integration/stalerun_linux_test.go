@@ -80,6 +80,8 @@ type staleRun struct {
 	keys    []*register
 	clients []*staleClient
 	seed    uint64
+	// restarts: the proxy is killed as well now and then.
+	restarts bool
 
 	begun atomic.Int64 // faults
 	mu    sync.Mutex
@@ -138,6 +140,13 @@ func (run *staleRun) run(long time.Duration) error {
 			})
 		}
 	}
+	if run.restarts {
+		chaos.Go(func() {
+			if err := run.restart(); err != nil {
+				run.wrong(fmt.Errorf("proxy: %w", err))
+			}
+		})
+	}
 	group.Wait()
 	run.end()
 	chaos.Wait()
@@ -164,7 +173,7 @@ func (run *staleRun) trouble(n *node) error {
 	rng := rand.New(rand.NewPCG(run.seed, uint64(1000+n.number)))
 	for first := true; !run.rest(rng, 50, 1000) || first; first = false {
 		f := run.faults[rng.IntN(len(run.faults))]
-		run.note(n, f.name)
+		run.note(n.says(f.name))
 		if err := f.begin(run.x, n); err != nil {
 			return err
 		}
@@ -173,7 +182,24 @@ func (run *staleRun) trouble(n *node) error {
 		if err := f.mend(run.x, n); err != nil {
 			return err
 		}
-		run.note(n, "is back")
+		run.note(n.says("is back"))
+	}
+	return nil
+}
+
+// restart kills the proxy and starts it anew, until stop is closed.
+func (run *staleRun) restart() error {
+	rng := rand.New(rand.NewPCG(run.seed, 999))
+	for !run.rest(rng, 200, 2000) {
+		run.note("the proxy is killed")
+		if err := run.x.proxy.Kill(); err != nil {
+			return err
+		}
+		run.rest(rng, 1, 300)
+		if err := run.x.startProxy(); err != nil {
+			return err
+		}
+		run.note("the proxy is back")
 	}
 	return nil
 }
@@ -188,10 +214,13 @@ func (run *staleRun) rest(rng *rand.Rand, least, most int) bool {
 	}
 }
 
-func (run *staleRun) note(n *node, what string) {
+// says is a note about the node.
+func (n *node) says(what string) string { return fmt.Sprintf("node %d %s", n.number, what) }
+
+func (run *staleRun) note(what string) {
 	run.mu.Lock()
 	defer run.mu.Unlock()
-	run.notes = append(run.notes, note{time.Now(), fmt.Sprintf("node %d %s", n.number, what)})
+	run.notes = append(run.notes, note{time.Now(), what})
 }
 
 // sum adds up what clients have counted.

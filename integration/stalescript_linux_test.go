@@ -53,7 +53,7 @@ func (w *writer) until(deletion bool, want fate) {
 func (w *writer) has(what string, f func(*fleet, *node) error) {
 	w.x.t.Helper()
 	n := w.x.nodes[0]
-	w.note(n, what)
+	w.note(n.says(what))
 	if err := f(w.x, n); err != nil {
 		w.x.t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func lateWrite(t *testing.T, kind frontend) error {
 	time.Sleep(1600 * time.Millisecond)
 	w.has("hears again", func(x *fleet, n *node) error { return cut.mend(x.net, n.number) })
 	w.until(false, acknowledged)
-	for end := time.Now().Add(4 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		if err := w.c.connect(); err != nil {
 			return err
 		}
