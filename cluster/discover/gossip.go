@@ -268,6 +268,8 @@ func (g *Gossip) Offer(c *cluster.Config) error {
 	defer g.mu.Unlock()
 	if now := g.mu.config; now != nil {
 		switch {
+		case cluster.SameOwners(c, now) && c.Epoch == now.Epoch && !bytes.Equal(signed, g.mu.signed):
+			return fmt.Errorf("what has changed moves no key, but is not carried either without a higher epoch: raise it to %d or more", now.Epoch+1)
 		case cluster.SameOwners(c, now) && c.Epoch <= now.Epoch:
 			return nil
 		case c.Epoch < now.Epoch:

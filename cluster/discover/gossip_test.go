@@ -241,6 +241,8 @@ func TestGossipMapsOfBothSides(t *testing.T) {
 	offer(b, map3, "")
 	offer(b, map2, "a newer map, of epoch 3")
 	offer(b, strings.Replace(map2, "2", "3", 1), "another map of epoch 3: raise it to 4")
+	offer(b, strings.Replace(map3, "servers:", "name: one, servers:", 1), "another map of epoch 3")
+	offer(b, strings.Replace(map3, "10.0.0.1", "'10.0.0.1:11211'", 1), "moves no key")
 	c.split(0, b)
 	wantEpoch(t, 3, a, b)
 
@@ -272,9 +274,6 @@ func TestGossipRestart(t *testing.T) {
 	wantEpoch(t, 1, a)
 	b.leave()
 	wantStates(t, "10.0.0.1:11211 alive, 10.0.0.2:11211 left", a)
-	if len(a.suspects) > 0 {
-		t.Errorf("%v left in order and is suspected", a.suspects)
-	}
 	b = join(t, nil, node("2"), a)
 	wantStates(t, "10.0.0.1:11211 alive, 10.0.0.2:11211 alive", a, b)
 	wantEpoch(t, 1, b) // who comes anew gets the map
@@ -283,7 +282,6 @@ func TestGossipRestart(t *testing.T) {
 	wantStates(t, "10.0.0.1:11211 alive, 10.0.0.2:11211 alive", b)
 	eventually(t, "the earlier start is gone", func() bool { return a.list.NumMembers() == 2 })
 	wantStates(t, "10.0.0.1:11211 alive, 10.0.0.2:11211 alive", a, b)
-	eventually(t, "joined", func() bool { return b.log.count("") > 0 })
 }
 
 // TestGossipSecrets: who does not know the secret, or is of another cluster, hears nothing and
