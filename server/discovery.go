@@ -25,6 +25,19 @@ func (n *Node) SetCluster(version uint64, nodes []protocol.ClusterNode) bool {
 	return true
 }
 
+// SetClusterStats has f answer "stats cluster": it calls add for each line.
+// Any goroutine may call it, and f is called by any.
+func (n *Node) SetClusterStats(f func(add func(name, value string))) { n.cluster.stats.Store(&f) }
+
+// clusterStats is stats cluster.
+func (n *Node) clusterStats(w *statWriter) {
+	if f := n.cluster.stats.Load(); f != nil {
+		(*f)(w.str)
+		return
+	}
+	w.str("cluster", "off")
+}
+
 // clusterReply appends the answer to a question for the nodes. It reports false
 // if there is none to give.
 func (x *executor) clusterReply(s *Session, r *protocol.Request) bool {

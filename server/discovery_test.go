@@ -61,6 +61,7 @@ func TestIdentity(t *testing.T) {
 			t.Errorf("%s: %s is %s, want %s", line, name, got, exp)
 		}
 	}
+	want("stats cluster", "cluster", "off")
 	want("stats identity", "flush_generation", "0")
 	want("stats identity", "restored_at", "0")
 	want("stats identity", "snapshot_time", "0")
@@ -82,6 +83,9 @@ func TestIdentity(t *testing.T) {
 	node.tick()
 	want("stats identity", "flush_generation", "3")
 	want("stats", "boot_id", id)
+
+	node.SetClusterStats(func(add func(name, value string)) { add("cluster", "tests") })
+	want("stats cluster", "cluster", "tests")
 
 	node.SetRestored(Restored{At: 1_800_000_100, SnapshotTime: 1_800_000_000})
 	want("stats identity", "restored_at", "1800000100")

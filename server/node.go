@@ -28,6 +28,7 @@ type Node struct {
 		payload atomic.Pointer[[]byte] // nil: config is no command
 		mu      sync.Mutex
 		version uint64 // of payload, under mu
+		stats   atomic.Pointer[func(add func(name, value string))]
 	}
 
 	mu struct {

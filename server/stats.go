@@ -71,6 +71,8 @@ func (x *executor) stats(s *Session, r *protocol.Request) {
 		lines = n.sizesStats
 	case "identity":
 		lines = n.identityStats
+	case "cluster":
+		lines = n.clusterStats
 	case "persistence":
 		lines = n.persistenceStats
 	case "reset":

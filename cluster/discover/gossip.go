@@ -179,6 +179,9 @@ func (o *GossipOptions) seedsLocal() bool {
 	return true
 }
 
+// Address is where clients reach this member.
+func (g *Gossip) Address() string { return g.o.Address }
+
 // Addr is where this member talks to others.
 func (g *Gossip) Addr() string { return g.list.LocalNode().Address() }
 
@@ -340,23 +343,24 @@ func (g *Gossip) Stats(add func(name, value string)) {
 		epoch = g.mu.config.Epoch
 	}
 	g.mu.Unlock()
-	alive, suspected := 0, 0
-	for _, m := range g.Members() {
-		if m.State == Alive {
-			alive++
-		} else {
-			suspected++
-		}
+	members, count := g.Members(), map[MemberState]int{}
+	for _, m := range members {
+		count[m.State]++
 	}
+	add("cluster", g.o.Cluster)
 	add("gossip_addr", g.Addr())
-	add("gossip_members", strconv.Itoa(alive))
-	add("gossip_suspected", strconv.Itoa(suspected))
+	for _, state := range []MemberState{Alive, Suspected, Left} {
+		add("gossip_"+string(state), strconv.Itoa(count[state]))
+	}
 	add("gossip_health", strconv.Itoa(g.list.GetHealthScore()))
 	add("gossip_epoch", strconv.FormatUint(epoch, 10))
 	add("gossip_maps_taken", strconv.FormatUint(taken, 10))
 	add("gossip_maps_offered", strconv.FormatUint(offered, 10))
 	add("gossip_maps_refused", strconv.FormatUint(refused, 10))
 	g.joins.stats("gossip_join_", add)
+	for _, m := range members {
+		add(m.Kind+":"+m.Address, string(m.State))
+	}
 }
 
 // Close leaves the cluster, so that the others need not wonder, and ends all.

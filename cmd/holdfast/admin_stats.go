@@ -17,11 +17,11 @@ func (a *admin) statsCommand() *cobra.Command {
 		Long: `Show the counters of a server. Without a section they are the general ones,
 with hit ratio and memory use computed below. The sections are memcached's:
 settings, items, slabs, sizes, conns, "detail dump", and reset, which zeroes the counters.
-Holdfast adds persistence and identity: boot_id is another at every start, flush_generation
+Holdfast adds persistence, cluster (see serve --join) and identity: boot_id is another at every start, flush_generation
 grows with every flush_all that has happened; restored_at, when items of an earlier process were
 taken over, and snapshot_time, the latest time up to which no change of them is missing, are
 unix seconds and 0 if the server began empty (snapshot_time alone is 0 if it is not known).`,
-		ValidArgs: []string{"settings", "items", "slabs", "sizes", "conns", "persistence", "identity", "detail", "reset"},
+		ValidArgs: []string{"settings", "items", "slabs", "sizes", "conns", "persistence", "cluster", "identity", "detail", "reset"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if slices.Equal(args, []string{"detail"}) {
 				args = []string{"detail", "dump"}

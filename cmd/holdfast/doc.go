@@ -13,6 +13,7 @@
 //	                             ├─ serve
 //	                             ├─ admin …           options ─▶ slab.Config, server.Config
 //	                             ├─ which, import    config file ─▶ cluster.Map
+//	                                                 serve --join ─▶ discover.Gossip
 //	                             └─ version, completion
 //
 // Options are rows of two tables, one for the letters and long names
@@ -35,6 +36,6 @@
 // (with a warning in the log), and refuses to run as root without -u.
 //
 // Not the business of this package: what a request means (server), where an item
-// lies (slab) and who owns a key (cluster). It is the only one that wires the
-// others together, reads flags or prints.
+// lies (slab), who owns a key (cluster) and who is there (cluster/discover). It is
+// the only one that wires the others together, reads flags or prints.
 package main

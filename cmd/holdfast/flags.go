@@ -12,7 +12,7 @@ const notYet = "is not in this version of Holdfast"
 // still to come: who tries one is told so, rather than that it is unknown.
 var (
 	laterOptions = []string{
-		"replica-of", "join", "metrics",
+		"replica-of", "metrics",
 	}
 	laterCommands = []string{"top"}
 )

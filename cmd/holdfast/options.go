@@ -26,6 +26,7 @@ type options struct {
 	keepGiven         string
 	serveWhileLoading bool
 	clusterVersion    uint64 // --cluster-version, 0 if it is not given
+	join              joinOptions
 
 	listen      []string // -l, in order
 	portGiven   bool

@@ -104,6 +104,7 @@ type service struct {
 	mem     *memory
 	keep    *keeping // nil: nothing is kept
 	node    *server.Node
+	member  *membership // nil: of no cluster
 	signals <-chan os.Signal
 	started time.Time
 }
@@ -140,6 +141,11 @@ func (s *service) run(lns []net.Listener, early bool) error {
 	if o.server.Verbosity >= 2 {
 		logClasses(log, s.mem.store)
 	}
+	if s.member, err = openMembership(o, s.node, lns, log); err != nil {
+		closeAll(lns)
+		return err
+	}
+	defer s.member.leave()
 	removePid := announce(o, log, lns)
 	defer removePid()
 	if o.daemon {
@@ -167,6 +173,7 @@ func (s *service) serve(srv *server.Server, lns []net.Listener) error {
 	}()
 	s.keep.loadMeanwhile(ctx, s.mem, func() { s.tellOrigin(s.started) })
 	err := srv.Serve(ctx, lns...)
+	s.member.leave()
 	cancel(nil) // a client may have ended it
 	<-handled   // further signals are finish's
 	s.node.Close()
