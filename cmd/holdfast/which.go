@@ -44,6 +44,7 @@ The config file is YAML. All fields of a pool, of which only servers is needed:
       points: 160           # of a server, on the rings proxy-* and perl-ketama
       point_hash: md5       # of the points of libmemcached-consistent, if not hash
       unsigned_char: true   # hash as C does on ARM
+      discover: srv:NAME    # or a:NAME:PORT, aaaa:NAME:PORT: a proxy asks the DNS for the servers
       servers:              # in order: add at the end
         - name: s0          # keys belong to the name: the address may change
           address: 10.0.0.1:11211
