@@ -15,6 +15,8 @@ const joinPatience = 2 * time.Second
 type carried struct {
 	g   *Gossip
 	own Source // nil: this member offers none
+	// last is what an earlier process had, nil if that is not known.
+	last *cluster.Config
 }
 
 // Run delivers each map that the cluster has.
@@ -41,9 +43,6 @@ func (s *carried) Run(ctx context.Context, deliver func(*cluster.Config)) {
 
 // offer offers what the own source delivers.
 func (s *carried) offer(ctx context.Context) {
-	if s.own == nil {
-		return
-	}
 	patience := time.NewTimer(joinPatience)
 	defer patience.Stop()
 	select {
@@ -51,6 +50,14 @@ func (s *carried) offer(ctx context.Context) {
 		return
 	case <-s.g.joined:
 	case <-patience.C:
+	}
+	if s.last != nil && s.g.Config() == nil {
+		if err := s.g.Offer(s.last); err == nil {
+			s.g.log.Warn().Uint64("epoch", s.last.Epoch).Msg("no other member has a map; going on from the last that was known here")
+		}
+	}
+	if s.own == nil {
+		return
 	}
 	s.own.Run(ctx, func(c *cluster.Config) {
 		if err := s.g.Offer(c); err != nil {

@@ -23,6 +23,7 @@
 //	D3  A server that is not there is no server that is gone. A name that the DNS
 //	    lacks keeps its place (for ever with srv, five minutes with addresses, until
 //	    Reload), and members that others think gone are suspected, never removed.
+//	    Options.KeepFile extends this over a restart of the process.
 //	D4  A file counts when the same text has been found twice in a row, or when
 //	    somebody asks: half a file may be a valid one with fewer servers.
 //	D5  A file of an equal epoch may change what moves no key. One that moves a key, or

@@ -23,6 +23,7 @@ type lister struct {
 	interval time.Duration
 	forget   time.Duration
 	log      zerolog.Logger
+	kept     map[string][]string // what lists had in an earlier process
 
 	mu    sync.Mutex
 	lists map[string]*list // by the field discover
@@ -46,16 +47,25 @@ type listed struct {
 	order []string
 }
 
-func newLister(inner Source, o Options, log zerolog.Logger) *lister {
-	l := &lister{inner: inner, resolver: o.Resolver, interval: orDefault(o.DNSInterval, dnsInterval), forget: o.DNSForget, log: log, lists: map[string]*list{}}
+// newLister fills in what inner leaves open. last is what an earlier process had, nil
+// if that is not known.
+func newLister(inner Source, o Options, last *cluster.Config, log zerolog.Logger) *lister {
+	l := &lister{kept: map[string][]string{}, inner: inner, resolver: o.Resolver, interval: orDefault(o.DNSInterval, dnsInterval), forget: o.DNSForget, log: log, lists: map[string]*list{}}
 	if l.resolver == nil {
 		l.resolver = net.DefaultResolver
+	}
+	if last != nil {
+		for _, p := range last.Pools {
+			for _, s := range p.Servers {
+				l.kept[p.Discover] = append(l.kept[p.Discover], s.Address)
+			}
+		}
 	}
 	return l
 }
 
-// Run asks for every list that the newest config names, and delivers when each has
-// answered once.
+// Run asks for every list that the newest config names, and delivers when each is
+// known: from an answer or, if there is none, from what an earlier process had.
 func (s *lister) Run(ctx context.Context, deliver func(*cluster.Config)) {
 	ctx, cancel := context.WithCancel(ctx)
 	configs := make(chan *cluster.Config)
@@ -142,10 +152,12 @@ func (s *lister) retire(wanted map[string]bool) {
 func (s *lister) poll(ctx context.Context, l *list, answers chan<- listed) {
 	defer close(l.done)
 	r := roll{forget: s.forget}
+	r.update(s.kept[l.spec], time.Now(), false)
 	if r.forget == 0 && l.d.Type != "srv" {
 		r.forget = dnsForget
 	}
-	for exactly := false; ; {
+	exactly, told := false, false
+	for {
 		question, cancel := context.WithTimeout(ctx, s.interval)
 		found, err := ask(question, s.resolver, l.d)
 		cancel()
@@ -154,9 +166,11 @@ func (s *lister) poll(ctx context.Context, l *list, answers chan<- listed) {
 		}
 		l.asks.failed(err)
 		now := time.Now()
-		if err == nil && r.update(found, now, exactly) {
+		changed := err == nil && r.update(found, now, exactly)
+		if changed || !told && len(r.order) > 0 {
+			told = true
 			l.size.Store(int64(len(r.order)))
-			l.asks.log.Info().Strs("servers", r.order).Msg("the DNS lists other servers")
+			l.asks.log.Info().Strs("servers", r.order).Bool("answered", err == nil).Msg("servers are listed")
 			select {
 			case answers <- listed{l, r.order}:
 			case <-ctx.Done():

@@ -44,6 +44,10 @@ type Options struct {
 	// minutes for addresses, which may not; a negative one is for ever.
 	DNSForget time.Duration
 
+	// KeepFile, if it is named, has the last config: a process that starts goes on
+	// from it where the DNS and the other members do not answer.
+	KeepFile string
+
 	// Gossip, if there is one, carries the config to and from the other members.
 	// It is the caller's, and ends after the source.
 	Gossip *Gossip
@@ -61,6 +65,10 @@ const (
 // once and changes nothing.
 func Open(o Options, log zerolog.Logger) (Source, error) {
 	var s Source
+	var last *cluster.Config
+	if o.KeepFile != "" {
+		last = readKept(o.KeepFile, log)
+	}
 	switch {
 	case o.File != "":
 		f, err := openFile(o.File, log)
@@ -72,13 +80,17 @@ func Open(o Options, log zerolog.Logger) (Source, error) {
 	case o.Config != nil:
 		s = &static{o.Config}
 	case o.Gossip != nil:
-		return &carried{g: o.Gossip}, nil
 	default:
 		return nil, errors.New("no source of a config is named: neither a file nor servers nor other members")
 	}
-	s = newLister(s, o, log)
+	if s != nil {
+		s = newLister(s, o, last, log)
+	}
 	if o.Gossip != nil {
-		s = &carried{g: o.Gossip, own: s}
+		s = &carried{g: o.Gossip, own: s, last: last}
+	}
+	if o.KeepFile != "" {
+		s = newKept(s, o.KeepFile, log)
 	}
 	return s, nil
 }
