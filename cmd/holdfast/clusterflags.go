@@ -23,7 +23,7 @@ var clusterFlags = []option{
 		apply: func(o *options, v string) (err error) { o.join.secret, err = readSecret(v, o.warn); return err },
 	},
 	{
-		long: "advertise", arg: "addr", doc: "host:port where clients and proxies reach this node (default: the first address it listens on)",
+		long: "advertise", arg: "addr", doc: "host:port where clients and proxies reach this member (default: the first address of -l)",
 		apply: func(o *options, v string) (err error) {
 			if o.join.advertise, err = hostPort(v, defaultPort); err != nil {
 				return fail(exitFailure, "--advertise: %v", err)

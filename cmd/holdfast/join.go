@@ -197,8 +197,6 @@ func (m *membership) leave() {
 	m.end.Do(func() {
 		m.stop()
 		m.done.Wait()
-		if err := m.g.Close(); err != nil {
-			m.log.Warn().Err(err).Msg("the other members will find out by themselves that this one is gone")
-		}
+		leaveCluster(m.g, m.log)
 	})
 }

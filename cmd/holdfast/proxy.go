@@ -26,6 +26,8 @@ type proxyOptions struct {
 	check       bool
 	against     string
 	announce    string
+	joinFlags   joinFlags
+	keepFile    string
 	bufferLimit string
 	valueMax    string
 	timeout     time.Duration
@@ -70,6 +72,8 @@ and the name of the node.`,
 	f.BoolVar(&o.check, "check-config", false, "print what the config comes to, and exit")
 	f.StringVar(&o.against, "against", "", "with --check-config: what share of keys would move, compared with this file or with the proxy that runs at this address")
 	f.StringVar(&o.announce, "cluster-nodes", "", "what 'config get cluster' tells clients of ElastiCache: nodes for those of the first pool, or host:port of proxies with commas between (default: the command is unknown)")
+	o.joinFlags.add(cmd)
+	f.StringVar(&o.keepFile, "keep-config", "", "file that has the last config: what the proxy goes on from when it starts while neither the DNS nor a member answers")
 	f.StringSliceVarP(&o.listen, "listen", "l", nil, "address to listen on: host, host:port or * for all (default 127.0.0.1)")
 	f.IntVarP(&o.server.TCPPort, "port", "p", proxyPort, "TCP port to listen on; -1 is any free one")
 	f.StringVarP(&o.server.UnixSocket, "unix-socket", "s", "", "Unix socket to listen on; TCP then needs -p or -l as well")
@@ -99,7 +103,19 @@ func (o *proxyOptions) run(cmd *cobra.Command, stderr io.Writer) error {
 		return err
 	}
 	log := newLogger(stderr)
-	source, err := o.source(cmd.InOrStdin(), log)
+	if err := o.joinFlags.apply(cmd, &o.options); err != nil {
+		return err
+	}
+	for _, text := range o.warnings {
+		log.Warn().Msg(text)
+	}
+	o.warnings = nil
+	gossip, err := o.openGossip(log)
+	if err != nil {
+		return err
+	}
+	defer leaveCluster(gossip, log)
+	source, err := o.source(cmd.InOrStdin(), gossip, log)
 	if err != nil {
 		return err
 	}
@@ -181,7 +197,7 @@ func firstConfig(configs <-chan *cluster.Config, signals <-chan os.Signal) (*clu
 				return nil, &failure{code: exitFailure}
 			}
 		case <-late.C:
-			return nil, fail(exitFailure, "no server was found in %v: check what the config says under discover", firstConfigTime)
+			return nil, fail(exitFailure, "no config was found in %v: check what it says under discover, or whether a member of --join has a map", firstConfigTime)
 		}
 	}
 }
@@ -247,11 +263,12 @@ func (s *proxyService) follow(ctx context.Context) {
 }
 
 // source opens where the config comes from.
-func (o *proxyOptions) source(stdin io.Reader, log zerolog.Logger) (discover.Source, error) {
-	var from discover.Options
+func (o *proxyOptions) source(stdin io.Reader, gossip *discover.Gossip, log zerolog.Logger) (discover.Source, error) {
+	from := discover.Options{Gossip: gossip, KeepFile: o.keepFile}
 	switch {
+	case o.config == "" && o.nodes == "" && gossip != nil: // the map of the cluster
 	case (o.config == "") == (o.nodes == ""):
-		return nil, fail(exitUsage, "give either --nodes or --config; run 'holdfast proxy --help'")
+		return nil, fail(exitUsage, "give either --nodes or --config, or --join a cluster that has a map; run 'holdfast proxy --help'")
 	case o.nodes != "":
 		pool := &cluster.PoolConfig{}
 		for _, address := range strings.Split(o.nodes, ",") {
