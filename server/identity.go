@@ -13,15 +13,20 @@ type Restored struct {
 	// At is when this process took the items over, in unix seconds.
 	At int64
 	// SnapshotTime is when the items were last known to be complete, in unix
-	// seconds: every change that the earlier process has made before is in them.
-	// 0 if that cannot be told.
+	// seconds: every change that the earlier process has made before is in them. At
+	// if nothing is missing at all, 0 if that cannot be told.
 	SnapshotTime int64
+	// From is the boot id of the earlier process, "" if it is not known.
+	From string
 }
 
 // SetRestored tells the node that its store has the items of an earlier process.
 // Any goroutine may call it; with a store that is loaded while it serves, call it
 // before the first client comes.
 func (n *Node) SetRestored(r Restored) { n.restored.Store(&r) }
+
+// BootID returns the number of this start, as it stands in the statistics.
+func (n *Node) BootID() string { return n.bootID }
 
 // newBootID returns a number that no other start of any node has.
 func newBootID() string { return fmt.Sprintf("%016x", rand.Uint64()) }
@@ -37,4 +42,7 @@ func (n *Node) identityStats(w *statWriter) {
 	w.uint("flush_generation", n.store.Flushes())
 	w.int("restored_at", r.At)
 	w.int("snapshot_time", r.SnapshotTime)
+	if r.From != "" {
+		w.str("restored_from", r.From)
+	}
 }

@@ -30,6 +30,7 @@ type keeping struct {
 	stderr io.Writer
 	exit   chan error    // why the server has to end, with --persist-on-error=exit
 	loaded chan struct{} // closed when the loading has ended, if clients are served meanwhile
+	ended  bool          // the last snapshot was made
 }
 
 // openKeeping opens the data directory, if there is one.
@@ -243,9 +244,13 @@ func (k *keeping) finish(signals <-chan os.Signal) error {
 	case err != nil:
 		return fail(exitFailure, "not all could be kept: %v", err)
 	}
+	k.ended = true
 	k.log.Log().Str("seconds", strconv.FormatFloat(time.Since(began).Seconds(), 'f', 3, 64)).Msg("the items are kept")
 	return nil
 }
+
+// safe says that the last snapshot was made, so that nothing is missing.
+func (k *keeping) safe() bool { return k != nil && k.ended }
 
 var errSkipped = errors.New("skipped")
 

@@ -107,6 +107,7 @@ type service struct {
 	member  *membership // nil: of no cluster
 	signals <-chan os.Signal
 	started time.Time
+	marks   origins
 }
 
 // run listens, if that has not been done early, serves, and keeps the items at the end.
@@ -117,6 +118,7 @@ func (s *service) run(lns []net.Listener, early bool) error {
 	if k := s.mem.keeper(s.keep); k != nil {
 		s.node.SetKeeper(k)
 	}
+	s.markOrigins()
 	s.tellOrigin(s.started)
 	defer s.node.Close()
 	err := s.node.ReloadAuth()
@@ -180,7 +182,9 @@ func (s *service) serve(srv *server.Server, lns []net.Listener) error {
 	if err != nil && !errors.Is(err, context.Canceled) {
 		return fail(exitFailure, "%v", err)
 	}
-	err = s.keep.finish(s.signals)
+	if err = s.keep.finish(s.signals); err == nil && s.keep.safe() {
+		s.markEnd()
+	}
 	var trouble *failure
 	if errors.As(context.Cause(ctx), &trouble) {
 		return trouble
