@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	_ "embed" // of the example
 	"errors"
 	"fmt"
 	"slices"
@@ -13,15 +14,22 @@ import (
 	"github.com/goccy/go-yaml/parser"
 )
 
+// ExampleConfig is a config file with every field, and what each is for.
+//
+//go:embed testdata/example.yml
+var ExampleConfig string
+
 // Config is a config file: YAML, of which every field is described here. Unknown
-// fields are refused. What else a proxy needs, routes, timeouts and TLS, has
-// its place beside pools and inside a pool.
+// fields are refused.
 type Config struct {
 	// Epoch is the number of this version of the file: raise it with every change
 	// to a pool.
 	Epoch uint64 `yaml:"epoch,omitempty"`
 	// Pools are groups of servers that share keys.
 	Pools []*PoolConfig `yaml:"pools"`
+	// Routes say which pool, or pools, serve a request. A file with one pool may leave
+	// them out.
+	Routes *RouteConfig `yaml:"routes,omitempty"`
 }
 
 // PoolConfig is one pool: an ordered list of servers, and the rule by which they
@@ -219,7 +227,7 @@ func (c *Config) check() *FieldError {
 			return f.within(outer)
 		}
 	}
-	return nil
+	return c.checkRoutes()
 }
 
 // check finds what is wrong with the fields, in their order.

@@ -2,7 +2,8 @@ package cluster
 
 import (
 	"errors"
-	"os"
+	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -261,13 +262,29 @@ func FuzzImport(f *testing.F) {
 	})
 }
 
-// The example that the README and the help of "holdfast which" speak of.
+// The example that the README and the help speak of has every field.
 func TestExampleConfig(t *testing.T) {
-	text, err := os.ReadFile("testdata/example.yml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := ParseConfig("example.yml", text); err != nil {
+	if _, err := ParseConfig("example.yml", []byte(ExampleConfig)); err != nil {
 		t.Error(err)
 	}
+	seen := map[reflect.Type]bool{}
+	var look func(reflect.Type)
+	look = func(r reflect.Type) {
+		for r.Kind() == reflect.Pointer || r.Kind() == reflect.Slice {
+			r = r.Elem()
+		}
+		if r.Kind() != reflect.Struct || seen[r] {
+			return
+		}
+		seen[r] = true
+		for i := range r.NumField() {
+			f := r.Field(i)
+			name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+			if name == "" || !regexp.MustCompile(`(?m)(^|[ {])`+name+":").MatchString(ExampleConfig) {
+				t.Errorf("the example does not show %s.%s as %q", r.Name(), f.Name, name)
+			}
+			look(f.Type)
+		}
+	}
+	look(reflect.TypeFor[Config]())
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/token"
@@ -16,6 +17,9 @@ func yamlError(name string, err error) error {
 	var y yaml.Error
 	if !errors.As(err, &y) || y.GetToken() == nil {
 		text, _, _ := strings.Cut(err.Error(), "\n")
+		if text == "exceeded max depth" { // all that the library says of it
+			text = "it is nested too deep: does an alias (*name) stand within its own anchor (&name)?"
+		}
 		return fmt.Errorf("%s: %s", name, text)
 	}
 	t, text := y.GetToken(), y.GetMessage()
@@ -41,6 +45,9 @@ func keyOf(t *token.Token) string {
 }
 
 func kindOf(t reflect.Type) string {
+	if t == reflect.TypeFor[time.Duration]() {
+		return "a time with its unit, as 250ms or 10s,"
+	}
 	switch t.Kind() {
 	case reflect.Bool:
 		return "true or false"
@@ -48,6 +55,8 @@ func kindOf(t reflect.Type) string {
 		return "a text"
 	case reflect.Slice:
 		return "a list"
+	case reflect.Float64:
+		return "a number"
 	case reflect.Int, reflect.Uint64:
 		return "a whole number"
 	}
