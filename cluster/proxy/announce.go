@@ -44,7 +44,7 @@ func (f *flight) clusterReply(t *tree, r *protocol.Request) bool {
 	if t.announce == nil || !r.AsksCluster() {
 		return false
 	}
-	c := f.newCell(nil)
+	c := f.newCell(nil, nil)
 	f.reqs = append(f.reqs, request{op: protocol.OpConfig, noReply: r.NoReply, first: c, last: c + 1})
 	var text []byte
 	if r.Op == protocol.OpConfig {

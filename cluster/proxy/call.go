@@ -39,9 +39,19 @@ type call struct {
 	blind bool // a write that leaves nothing of what the item was
 	// own says that it is the proxy's own call: it is sent whatever the state of
 	// the backend.
-	own      bool
+	own bool
+	// bulk says that its value is long, or was when last seen.
+	bulk     bool
 	start    int64
 	deadline int64
+	limit    int64 // for deadline, where a route has made the call; 0 is none
+
+	// Of a client's batch, where routes are (order.go): where the call goes, whether it
+	// has its answer, and the next of the same key, which waits for that.
+	node  node
+	over  bool
+	next  *call
+	waits bool
 
 	to   completer
 	cell int16 // where the answer belongs, for the completer
@@ -77,6 +87,7 @@ const noCell = int16(-1)
 type cell struct {
 	key      []byte
 	next     int16
+	pool     *pool // whose policies count; nil for a reply of our own
 	state    cellState
 	status   protocol.Status
 	from, to int32 // in the flight's replies

@@ -28,11 +28,18 @@ type executor struct {
 	owners       []*lane // by cell, likewise
 	line         []byte  // where replies are rewritten
 	told         *answer // of tell, while it is not in use
+	valueLine    []byte  // and VALUE lines
 	opaque       uint32
 	// reading says that the batch has no write: only then may a request take the
 	// other lane, for the requests of a batch must not overtake each other.
 	reading bool
 	heavy   heavyKeys
+
+	legs   []*leg // free
+	fans   []*fan
+	shared map[string]*leg // gets that others may join, by key
+	turn   uint32          // which copy of a hot key is read next
+	wall   int64           // Unix time less the loop's, in nanoseconds
 }
 
 var _ server.LoopExecutor = (*executor)(nil)
@@ -41,6 +48,7 @@ var _ server.LoopExecutor = (*executor)(nil)
 func (x *executor) Bind(l server.Loop) {
 	x.loop = l
 	x.now = l.Now()
+	x.wall = x.p.unixNano() - x.now
 }
 
 // Settle sends what the wake-up has collected and looks after time-outs.
@@ -178,7 +186,8 @@ func (f *flight) sayError(r *protocol.Request, err *protocol.Error) {
 
 // single starts a request of one key.
 func (x *executor) single(f *flight, t *tree, r *protocol.Request, value *blob) {
-	p := t.pool(r.Key(), r.Op)
+	n := pick(t.root, r.Key(), r.Op)
+	p := n.home(r.Key(), r.Op)
 	cell := f.open(r, p)
 	q := &f.reqs[len(f.reqs)-1]
 	c := f.newCall(r.Op, cell)
@@ -188,8 +197,7 @@ func (x *executor) single(f *flight, t *tree, r *protocol.Request, value *blob) 
 	if isMeta(r.Op) {
 		q.quiet = r.Meta.Quiet
 		if roomForOpaque(r) {
-			x.opaque = max(x.opaque+1, 1)
-			c.opaque = x.opaque
+			c.opaque = x.newOpaque()
 		}
 		c.binary = r.Meta.Binary
 		c.owned = r.Meta.Has('O')
@@ -211,46 +219,55 @@ func (x *executor) single(f *flight, t *tree, r *protocol.Request, value *blob) 
 	if isStore(r.Op) {
 		c.hasValue, c.value, c.blob = true, r.Value, value
 	}
-	x.start(p, c, value != nil || c.retry && x.reading && x.heavy.has(c.key))
+	c.bulk = value != nil || c.retry && x.reading && x.heavy.has(c.key)
+	x.begin(f, t, n, c)
 }
 
-// start sends c to the owner of its key.
-func (x *executor) start(p *pool, c *call, bulk bool) {
-	b := p.owner(c.key)
-	c.deadline = c.start + b.timeout
-	x.lane(b, bulk).send(c)
+// newOpaque is one to know a meta reply by.
+func (x *executor) newOpaque() uint32 {
+	x.opaque = max(x.opaque+1, 1)
+	return x.opaque
 }
 
 // get starts a get. The keys of one backend travel in one request.
 func (x *executor) get(f *flight, t *tree, r *protocol.Request) {
-	if len(r.Keys) == 0 { // the end of a get in pieces
-		f.reqs = append(f.reqs, request{op: r.Op, more: r.More, first: int16(len(f.cells)), last: int16(len(f.cells))})
-		return
-	}
 	first := int16(len(f.cells))
-	p := t.pool(r.Keys[0], r.Op)
-	f.reqs = append(f.reqs, request{op: r.Op, more: r.More, pool: p, first: first, last: first + int16(len(r.Keys))})
-	if len(r.Keys) == 1 {
-		c := f.newCall(r.Op, f.newCell(nil))
-		c.cur, c.retry = c.cell, true
-		from := len(f.text)
-		f.text = appendGetHead(f.text, r)
-		f.text = append(f.text, ' ')
-		at := len(f.text)
-		f.text = append(append(f.text, r.Keys[0]...), protocol.CRLF...)
-		c.head = f.text[from:]
-		c.key = f.text[at : len(f.text)-len(protocol.CRLF)]
-		x.start(p, c, x.reading && x.heavy.has(c.key))
-		return
+	f.reqs = append(f.reqs, request{op: r.Op, more: r.More, first: first, last: first + int16(len(r.Keys))})
+	switch len(r.Keys) {
+	case 0: // the end of a get in pieces
+	case 1:
+		x.getOne(f, t, pick(t.root, r.Keys[0], r.Op), r, r.Keys[0])
+	default:
+		x.multiget(f, t, r)
 	}
-	x.multiget(f, p, r, first)
 }
 
-// multiget makes one call for each backend that owns some of the keys.
-func (x *executor) multiget(f *flight, p *pool, r *protocol.Request, first int16) {
+// getOne starts the get of one key by itself.
+func (x *executor) getOne(f *flight, t *tree, n node, r *protocol.Request, key []byte) {
+	c := f.newCall(r.Op, f.newCell(nil, n.home(key, r.Op)))
+	c.cur, c.retry = c.cell, true
+	from := len(f.text)
+	f.text = append(appendGetHead(f.text, r), ' ')
+	at := len(f.text)
+	f.text = append(append(f.text, key...), protocol.CRLF...)
+	c.head = f.text[from:]
+	c.key = f.text[at : len(f.text)-len(protocol.CRLF)]
+	c.bulk = x.reading && x.heavy.has(c.key)
+	x.begin(f, t, n, c)
+}
+
+// multiget makes one call for each backend that owns some of the keys, and one for
+// each key that has a route.
+func (x *executor) multiget(f *flight, t *tree, r *protocol.Request) {
 	groups := x.groups[:0]
 	for _, key := range r.Keys {
-		k := f.newCell(key) // the client's bytes, until the call's text is there
+		to := pick(t.root, key, r.Op)
+		p, plain := to.(*pool)
+		if !plain || x.follows(f, t, key) {
+			x.getOne(f, t, to, r, key)
+			continue
+		}
+		k := f.newCell(key, p) // the client's bytes, until the call's text is there
 		b := p.owner(key)
 		if b.health.Journal().Has(key) {
 			f.store(k, cellFailed, protocol.StatusServerError, b.lines[hfDown], nil, false, nil)

@@ -31,7 +31,6 @@ type request struct {
 	noReply     bool
 	quiet       bool
 	more        bool
-	pool        *pool  // whose policies count; nil for a reply of our own
 	echo        []byte // what a miss of mg echoes, where errors are answered as misses
 	first, last int16  // its cells are cells[first:last]
 }
@@ -94,11 +93,11 @@ func (f *flight) free() {
 	}
 }
 
-// newCell adds a cell.
-func (f *flight) newCell(key []byte) int16 {
+// newCell adds a cell. p is whose policies count, nil for a reply of our own.
+func (f *flight) newCell(key []byte, p *pool) int16 {
 	n := len(f.cells)
 	f.cells = f.cells[:n+1]
-	f.cells[n] = cell{key: key, next: noCell}
+	f.cells[n] = cell{key: key, next: noCell, pool: p}
 	return int16(n)
 }
 
@@ -114,8 +113,8 @@ func (f *flight) newCall(op protocol.Op, cell int16) *call {
 
 // open adds a request with a cell of its own.
 func (f *flight) open(r *protocol.Request, p *pool) int16 {
-	c := f.newCell(nil)
-	f.reqs = append(f.reqs, request{op: r.Op, noReply: r.NoReply, pool: p, first: c, last: c + 1})
+	c := f.newCell(nil, p)
+	f.reqs = append(f.reqs, request{op: r.Op, noReply: r.NoReply, first: c, last: c + 1})
 	return c
 }
 
@@ -173,6 +172,7 @@ func (f *flight) done(c *call, a *answer) {
 	default:
 		f.store(c.cell, cellLine, a.status, a.line, a.value, a.hasValue, a.blob)
 	}
+	f.over(c)
 	f.landed()
 }
 
@@ -247,7 +247,7 @@ func (f *flight) silent(r *request) bool {
 		return true
 	}
 	k := &f.cells[r.first]
-	if r.op == protocol.OpMetaGet && k.state == cellFailed && r.pool != nil && r.pool.getMiss {
+	if r.op == protocol.OpMetaGet && k.state == cellFailed && k.pool != nil && k.pool.getMiss {
 		k.status = protocol.StatusMetaMiss
 		k.from = int32(len(f.replies))
 		f.replies = append(append(f.replies, protocol.MetaMiss...), r.echo...)
@@ -286,14 +286,14 @@ func (f *flight) composeGet(s *server.Session, r *request) {
 	for i := range cells {
 		k := &cells[i]
 		single := len(cells) == 1 && !r.more
-		if k.state < cellLine || single && k.state == cellFailed && r.pool.getMiss {
+		if k.state < cellLine || single && k.state == cellFailed && k.pool.getMiss {
 			continue
 		}
-		if single || r.pool.multigetFail {
+		if single || k.pool.multigetFail {
 			s.Out.Buf = append(s.Out.Buf, f.replies[k.from:k.to]...)
 			return
 		}
-		r.pool.omitted.Add(1)
+		k.pool.omitted.Add(1)
 	}
 	for i := range cells {
 		if k := &cells[i]; k.state == cellHit {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/holdfast-cache/holdfast/cluster"
 	"github.com/holdfast-cache/holdfast/cluster/health"
+	"github.com/holdfast-cache/holdfast/protocol"
 )
 
 // poolOptions are the settings of a pool beyond its placement.
@@ -29,3 +30,19 @@ type pool struct {
 
 // owner is the backend that owns key.
 func (p *pool) owner(key []byte) *backend { return p.backends[p.m.Owner(key)] }
+
+// start sends c to the owner of its key.
+func (p *pool) start(x *executor, c *call) {
+	b := p.owner(c.key)
+	c.deadline = c.start + b.timeout
+	if c.limit != 0 && c.limit < c.deadline {
+		c.deadline = c.limit
+	}
+	x.lane(b, c.bulk).send(c)
+}
+
+// home is p itself.
+func (p *pool) home([]byte, protocol.Op) *pool { return p }
+
+// patience is the timeout.
+func (p *pool) patience() int64 { return int64(p.timeout) }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/holdfast-cache/holdfast/cluster"
 	"github.com/holdfast-cache/holdfast/cluster/health"
-	"github.com/holdfast-cache/holdfast/protocol"
 	"github.com/holdfast-cache/holdfast/server"
 	"github.com/rs/zerolog"
 )
@@ -45,6 +44,7 @@ type Proxy struct {
 		nextID    int
 		backends  map[identity]*backend
 		guards    map[string]*health.Pool // by the name of the pool
+		migrating map[string]int64        // when migrations without a start have begun
 	}
 }
 
@@ -58,21 +58,22 @@ type identity struct {
 
 // tree is a config, compiled. It never changes; a reload makes another.
 type tree struct {
-	epoch uint64
-	pools []*pool
-	text  []byte // the config it was made of, as YAML
+	epoch  uint64
+	pools  []*pool
+	root   node
+	routes *cluster.RouteConfig // what root was made of; nil for the only pool
+	active bool                 // there are routes beside pools and selectors
+	text   []byte               // the config it was made of, as YAML
 
 	announce []byte // what clients of ElastiCache are told
 }
-
-// pool is the pool that serves key.
-func (t *tree) pool(_ []byte, _ protocol.Op) *pool { return t.pools[0] }
 
 // New returns a proxy for the pools of conf.
 func New(cfg Config, conf *cluster.Config, log zerolog.Logger) (*Proxy, error) {
 	p := &Proxy{cfg: cfg, log: log, started: time.Now(), valueMax: cfg.ValueMax}
 	p.budget.limit = cfg.BufferLimit
 	p.mu.backends, p.mu.guards = map[identity]*backend{}, map[string]*health.Pool{}
+	p.mu.migrating = map[string]int64{}
 	return p, p.Reload(conf)
 }
 
@@ -102,6 +103,9 @@ func (p *Proxy) Reload(conf *cluster.Config) error {
 			pl.backends = append(pl.backends, b)
 		}
 		t.pools = append(t.pools, pl)
+	}
+	if err := p.routeLocked(t, conf.Routes); err != nil {
+		return err
 	}
 	if err := newEpoch(p.tree.Load(), t); err != nil {
 		return err
@@ -191,6 +195,10 @@ func (p *Proxy) Describe() string {
 			fmt.Fprintf(&w, "  %d  %s  %s\n", i, b.slot.Name, b.slot.Address)
 		}
 	}
+	if t.routes != nil {
+		fmt.Fprintln(&w, "routes")
+		describe(&w, t.routes, "", 1)
+	}
 	return w.String()
 }
 
@@ -224,6 +232,23 @@ func (p *Proxy) backendLocked(pool string, s cluster.Slot, o *poolOptions) (*bac
 
 // Attach keeps the host.
 func (p *Proxy) Attach(h server.Host) { p.host = h }
+
+// unixNano is the time of day.
+func (p *Proxy) unixNano() int64 { return time.Now().UnixNano() }
+
+// migrationStart is when a migration begins, in Unix nanoseconds: as the config says,
+// or when it was loaded first. The caller holds mu.
+func (p *Proxy) migrationStart(field string, m *cluster.MigrateRoute) int64 {
+	if at, err := m.Begin(); err == nil && !at.IsZero() {
+		return at.UnixNano()
+	}
+	begin, ok := p.mu.migrating[field]
+	if !ok {
+		begin = p.unixNano()
+		p.mu.migrating[field] = begin
+	}
+	return begin
+}
 
 // NewExecutor returns the executor of one loop.
 func (p *Proxy) NewExecutor() server.Executor {

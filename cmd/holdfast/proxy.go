@@ -28,6 +28,7 @@ type proxyOptions struct {
 	announce    string
 	joinFlags   joinFlags
 	keepFile    string
+	fields      bool
 	bufferLimit string
 	valueMax    string
 	timeout     time.Duration
@@ -50,7 +51,11 @@ func newProxyCommand(stderr io.Writer) *cobra.Command {
 		Long: `Serve many nodes, Holdfast or memcached, behind one address. Clients talk to the
 proxy as to one server, in the classic or the meta protocol. The nodes are a list
 (--nodes, shared by jump over xxh3), or the pools of a YAML file (--config, whose
-fields 'holdfast proxy --fields' lists); 'holdfast which' says who owns a key.
+fields 'holdfast proxy --fields' shows); 'holdfast which' says who owns a key.
+
+Routes, in that file, say which pool serves a request: by prefix or command, or by a
+route that replicates, fails over to a gutter, warms up, migrates, shadows, splits hot
+keys, caches nearby, coalesces or limits. They nest; --check-config prints them.
 
 A node that is down keeps its keys: they fail, or miss, until it is back. Errors of
 the proxy's own are SERVER_ERROR hf-timeout, hf-down, hf-reset, hf-proto or hf-limit,
@@ -64,9 +69,16 @@ and the name of the node.`,
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd, stderr) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.fields {
+				pf(cmd.OutOrStdout(), "%s", cluster.ExampleConfig)
+				return nil
+			}
+			return o.run(cmd, stderr)
+		},
 	}
 	f := cmd.Flags()
+	f.BoolVar(&o.fields, "fields", false, "show a config file with every field, and exit")
 	f.StringVar(&o.nodes, "nodes", "", "servers with commas between, in order: add at the end")
 	f.StringVar(&o.config, "config", "", "config file, - for standard input")
 	f.BoolVar(&o.check, "check-config", false, "print what the config comes to, and exit")

@@ -1,0 +1,95 @@
+package proxy
+
+import (
+	"sync/atomic"
+
+	"github.com/holdfast-cache/holdfast/protocol"
+	"github.com/zeebo/xxh3"
+)
+
+// stamps change whenever a key is written, at the beginning and at the end of it, so
+// that who began to read before can tell that its value may be the old one. Keys
+// share stamps: a change too many costs a get, no more.
+type stamps [1024]atomic.Uint32
+
+func (s *stamps) of(key []byte) *atomic.Uint32 { return &s[xxh3.Hash(key)%uint64(len(s))] }
+
+// coalesce lets gets of one loop share a get that is under way for the same key,
+// unless the key has been written, through any loop, since that began.
+type coalesce struct {
+	to     node
+	marks  stamps
+	joined atomic.Uint64
+}
+
+func (r *coalesce) home(key []byte, op protocol.Op) *pool { return r.to.home(key, op) }
+
+func (r *coalesce) patience() int64 { return r.to.patience() }
+
+func (r *coalesce) start(x *executor, c *call) {
+	switch {
+	case c.write:
+		r.marks.of(c.key).Add(1)
+		l := x.newLeg(r, c)
+		l.like(c)
+		l.send(r.to)
+	case c.op == protocol.OpGet:
+		r.get(x, c)
+	default:
+		r.to.start(x, c)
+	}
+}
+
+// get joins a get that is under way, or begins one.
+func (r *coalesce) get(x *executor, c *call) {
+	mark := r.marks.of(c.key).Load()
+	if l := x.shared[string(c.key)]; l != nil {
+		if l.owner == legOwner(r) && l.stamp == mark {
+			l.flock = append(l.flock, c)
+			r.joined.Add(1)
+			return
+		}
+		delete(x.shared, string(c.key))
+	}
+	if x.shared == nil {
+		x.shared = map[string]*leg{}
+	}
+	l := x.newLeg(r, c)
+	l.like(c)
+	l.stamp = mark
+	x.shared[string(c.key)] = l
+	l.send(r.to)
+}
+
+// part ends the time to join l.
+func (l *leg) part() {
+	if l.x.shared[string(l.key)] == l {
+		delete(l.x.shared, string(l.key))
+	}
+}
+
+func (r *coalesce) legHit(l *leg, line, value []byte, b *blob) {
+	l.part()
+	for _, c := range l.flock {
+		if b != nil {
+			c.give(line, value, b.hold())
+		} else {
+			c.give(line, value, nil)
+		}
+	}
+	l.pass(line, value, b)
+}
+
+func (r *coalesce) legDone(l *leg, a *answer) {
+	if l.write {
+		r.marks.of(l.key).Add(1)
+		l.finish(a)
+		return
+	}
+	l.part()
+	// Whoever is told may begin another get, but not join this one any more.
+	for _, c := range l.flock {
+		c.to.done(c, l.verdict(a))
+	}
+	l.finish(a)
+}

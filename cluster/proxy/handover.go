@@ -1,0 +1,237 @@
+package proxy
+
+import (
+	"math"
+	"time"
+
+	"github.com/holdfast-cache/holdfast/cluster"
+	"github.com/holdfast-cache/holdfast/protocol"
+	"github.com/zeebo/xxh3"
+)
+
+// handover moves keys from an old place to a fresh one as they are asked for: it is
+// the route of a warm-up, where all keys belong to the fresh place, and of a
+// migration, where each changes over at a moment of its own. While a key belongs
+// to the fresh place:
+//
+//	get      fresh; on a miss old, whose value is added to fresh with the life it has left
+//	set      fresh, and a delete to old
+//	delete   both; fresh keeps a mark for markLife, so that a value on its way there
+//	         is refused
+//	others   the value is brought over first, then they are carried out at fresh
+//
+// A mark is an item that meta commands see as stale; for all requests through
+// here it is not there. Before the change-over all goes to old, and deletes to both.
+type handover struct {
+	fresh, old node
+	begin      int64 // Unix time in nanoseconds; 0 with over 0 is a warm-up
+	over       int64 // nanoseconds
+	wait       int64
+}
+
+// markLife is how long the mark of a delete stays, in seconds.
+const markLife = "30"
+
+// skew is how far apart the clocks of proxies may be: that long before a key changes
+// over a set is told to the fresh place, where another proxy may have put the key.
+const skew = 10 * int64(time.Second)
+
+func newMigrate(conf *cluster.MigrateRoute, to []node, wait int64) *handover {
+	over := conf.Over
+	if over == 0 {
+		over = cluster.MigrateOver
+	}
+	return &handover{old: to[0], fresh: to[1], over: int64(over), wait: wait}
+}
+
+func (r *handover) home(key []byte, op protocol.Op) *pool { return r.fresh.home(key, op) }
+
+func (r *handover) patience() int64 { return r.wait }
+
+// handoverSeed makes the order of keys independent of who owns them.
+const handoverSeed = 0x41b7
+
+// until is how long the old place has key still, in nanoseconds; none if it is below 1.
+func (r *handover) until(x *executor, key []byte) int64 {
+	if r.over == 0 {
+		return 0
+	}
+	part := float64(xxh3.HashSeed(key, handoverSeed)) / math.MaxUint64
+	return r.begin + int64(part*float64(r.over)) - (x.now + x.wall)
+}
+
+// The steps of a request.
+const (
+	handGet   uint8 = iota // a get asks fresh
+	handPeek               // other requests ask fresh whether it has the key
+	handFetch              // old is asked for the value
+	handFill               // the value is on its way to fresh
+	handClear              // the mark is taken away
+	handRun                // the request is at fresh
+)
+
+func (r *handover) start(x *executor, c *call) {
+	left := r.until(x, c.key)
+	plainDelete := isDelete(c.op) && effectOf(c) == effStore && !hasFlag(c, 'I') && !hasFlag(c, 'x') && !hasFlag(c, 'T')
+	switch {
+	case plainDelete && left < skew:
+		r.remove(x, c)
+	case left > 0:
+		if c.write && left < skew {
+			x.mark(r.fresh, c, nil)
+		} else if plainDelete {
+			x.expunge(r.fresh, c)
+		}
+		r.old.start(x, c)
+	case c.op == protocol.OpSet, c.op == protocol.OpMetaSet && effectOf(c) == effStore:
+		x.expunge(r.old, c)
+		r.fresh.start(x, c)
+	case c.op == protocol.OpMetaDebug, c.op == protocol.OpMetaGet && c.write && !hasFlag(c, 'T'):
+		// Whoever takes the right to recache does not want what is there.
+		r.fresh.start(x, c)
+	case c.op == protocol.OpGet:
+		l := x.newLeg(r, c)
+		l.phase = handGet
+		l.meta(protocol.OpMetaGet, c, -1, " f v", false)
+		l.send(r.fresh)
+	default:
+		l := x.newLeg(r, c)
+		l.phase = handPeek
+		l.keep(c)
+		l.meta(protocol.OpMetaGet, c, -1, " c", false)
+		l.send(r.fresh)
+	}
+}
+
+// legHit passes the values of gets on.
+func (r *handover) legHit(l *leg, line, value []byte, b *blob) { l.pass(line, value, b) }
+
+func (r *handover) legDone(l *leg, a *answer) {
+	_, stale := a.returned('X')
+	hit := a.status == protocol.StatusMetaHit || a.status == protocol.StatusMetaValue
+	switch {
+	case l.phase == handRun:
+		r.ran(l, a)
+	case l.phase == handFill || l.phase == handClear:
+		a.letGo()
+		r.run(l)
+	case a.bad():
+		l.finish(a)
+	case l.phase == handFetch:
+		r.fetched(l, a, hit && !stale)
+	case hit && stale:
+		a.letGo()
+		r.marked(l)
+	case hit && l.phase == handGet:
+		l.answerGet(a)
+	case hit:
+		a.letGo()
+		r.run(l)
+	default:
+		l.phase = handFetch
+		l.meta(protocol.OpMetaGet, l.up, -1, " f t v", false)
+		l.send(r.old)
+	}
+}
+
+// fetched takes the answer of old. A get is answered with it; the others wait until
+// the value is at fresh.
+func (r *handover) fetched(l *leg, a *answer, there bool) {
+	get := l.up.op == protocol.OpGet
+	if !there {
+		a.letGo()
+		if get {
+			l.finish(&answer{status: protocol.StatusEnd})
+		} else {
+			r.run(l)
+		}
+		return
+	}
+	if !get {
+		l.phase = handFill
+		l.fill(l.up, a)
+		l.blob, a.blob = a.blob, nil
+		b := l.blob
+		l.send(r.fresh)
+		if b != nil {
+			b.Unpin()
+		}
+		return
+	}
+	fill := l.x.newLeg(nobody{}, nil)
+	fill.fill(l.up, a)
+	fill.send(r.fresh)
+	l.answerGet(a)
+}
+
+// fill makes the leg an add of what a tells of the key of c, with the life it has left.
+func (l *leg) fill(c *call, a *answer) {
+	flags := append(l.x.valueLine[:0], " ME"...)
+	if arg, ok := a.returned('f'); ok {
+		flags = append(append(flags, " F"...), arg...)
+	}
+	switch arg, ok := a.returned('t'); {
+	case !ok || string(arg) == "-1": // for ever
+	case string(arg) == "0": // its last second; T0 would be for ever
+		flags = append(flags, " T1"...)
+	default:
+		flags = append(append(flags, " T"...), arg...)
+	}
+	l.x.valueLine = flags
+	value, b := a.value, a.blob
+	size := len(value)
+	if b != nil {
+		size = len(b.mem) - len(protocol.CRLF)
+	}
+	l.meta(protocol.OpMetaSet, c, size, string(flags), true)
+	l.value, l.blob, l.hasValue, l.bulk = value, b, true, b != nil
+}
+
+// answerGet answers a get with the meta answer a, and ends the leg.
+func (l *leg) answerGet(a *answer) {
+	x, c := l.x, l.up
+	size := len(a.value)
+	if a.blob != nil {
+		size = len(a.blob.mem) - len(protocol.CRLF)
+	}
+	flags, ok := a.returned('f')
+	if !ok {
+		flags = []byte("0")
+	}
+	line := append(append(append(x.valueLine[:0], "VALUE "...), c.key...), ' ')
+	x.valueLine = protocol.AppendUint(append(append(line, flags...), ' '), uint64(size))
+	l.pass(x.valueLine, a.value, a.blob)
+	l.finish(&answer{status: protocol.StatusEnd})
+}
+
+// run carries the request out at fresh.
+func (r *handover) run(l *leg) {
+	l.phase = handRun
+	l.again(l.up)
+	l.send(r.fresh)
+}
+
+// ran answers, and takes away what is at old if the item has changed.
+func (r *handover) ran(l *leg, a *answer) {
+	if l.write && effectOf(l.up) != effTouch && a.changed() {
+		l.x.expunge(r.old, l.up)
+	}
+	l.finish(a)
+}
+
+// marked answers a request for a key that has been deleted a moment ago. What would
+// make an item has the mark taken away first.
+func (r *handover) marked(l *leg) {
+	c := l.up
+	mode, _ := flagOf(c, 'M')
+	create := c.op == protocol.OpAdd ||
+		c.op == protocol.OpMetaSet && len(mode) > 0 && (mode[0] == 'E' || mode[0] == 'e') ||
+		(c.op == protocol.OpMetaArith || c.op == protocol.OpMetaGet) && hasFlag(c, 'N')
+	if create {
+		l.phase = handClear
+		l.remove(c)
+		l.send(r.fresh)
+		return
+	}
+	l.finish(l.x.absent(c))
+}
