@@ -24,7 +24,8 @@ func (n *lane) reply(o *op, r *protocol.Response, b *blob) {
 			n.finish(o, &answer{status: r.Status, line: r.Line})
 		}
 	case opDebug:
-		if ok = r.Status == protocol.StatusMetaMiss || r.Status == protocol.StatusMetaDebug; ok {
+		c := o.call
+		if ok = r.Status == protocol.StatusMetaMiss || r.Status == protocol.StatusMetaDebug && (c == nil || isKey(r.Key, c.key)); ok {
 			n.finish(o, &answer{status: r.Status, line: r.Line})
 		}
 	case opProbe:
@@ -161,7 +162,12 @@ func (n *lane) replyMeta(o *op, r *protocol.Response, b *blob) bool {
 // echoFits says whether the key that a meta reply tells, if it does, is key.
 func echoFits(r *protocol.Response, key []byte) bool {
 	told, ok := r.Flag('k')
-	if !ok || bytes.Equal(told, key) {
+	return !ok || isKey(told, key)
+}
+
+// isKey says whether what a meta reply tells as the key is key.
+func isKey(told, key []byte) bool {
+	if bytes.Equal(told, key) {
 		return true
 	}
 	// An item that was stored by a base64 key is told so, whoever asks.
