@@ -197,3 +197,6 @@ func opaques(m *server.MemoryLink) (text, opaque string) {
 	}
 	return strings.Join(words, " ") + "\r\n" + rest, opaque
 }
+
+// backend is the one with that port.
+func (r *rig) backend(port int) *backend { return r.p.tree.Load().pools[0].backends[port-1] }
