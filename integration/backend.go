@@ -205,12 +205,26 @@ func (b *Backend) serve(c *net.TCPConn) {
 				break
 			}
 		}
+		if f := b.midway(len(buf)); f != nil {
+			f.Midway(&Answer{b: b, c: c})
+			return
+		}
 		n, err := c.Read(piece)
 		if err != nil {
 			return
 		}
 		buf = append(buf, piece[:n]...)
 	}
+}
+
+// midway returns the fault that strikes a request of which n bytes have come.
+func (b *Backend) midway(n int) *Fault {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.fault == nil || b.fault.Midway == nil || n < midwayBytes {
+		return nil
+	}
+	return b.fault
 }
 
 // backendValueMax is the longest value that a Backend takes, in bytes.

@@ -230,7 +230,8 @@ func (s *faultStage) request() Ask {
 func (s *faultStage) idle() error {
 	a := s.request()
 	if err := s.client.Send(a); err != nil {
-		return err
+		s.res.main = trouble(err)
+		return nil
 	}
 	s.res.main = s.client.Read(a)
 	if s.res.main.Label == LabelSilent {
@@ -245,7 +246,8 @@ func (s *faultStage) idle() error {
 func (s *faultStage) pipeline() error {
 	script := []Ask{s.healthy(2), s.request(), s.keys.get(s.keys.bad[1]), s.healthy(3)}
 	if err := s.client.Send(script...); err != nil {
-		return err
+		s.res.main = trouble(err)
+		return nil
 	}
 	before := s.client.Read(script[0])
 	s.res.main = s.client.Read(script[1])

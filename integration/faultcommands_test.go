@@ -92,20 +92,20 @@ var faultCommands = []*faultCommand{
 		keys := []string{k.good[0], key, k.good[1], k.bad[1]}
 		return Ask{Text: "get " + strings.Join(keys, " ") + "\r\n", Values: k.stored(keys...)}
 	}},
-	{name: "set", class: "write", kinds: LineReply, ask: classic("STORED", "set KEY 0 0 SIZE\r\nVALUE\r\n")},
-	{name: "append", class: "write", kinds: LineReply, ask: classic("STORED", "append KEY 0 0 SIZE\r\nVALUE\r\n")},
-	{name: "cas", class: "write", kinds: LineReply, ask: classic("STORED", "cas KEY 0 0 SIZE 77\r\nVALUE\r\n")},
+	{name: "set", class: "write", kinds: LineReply | StoreReply, ask: classic("STORED", "set KEY 0 0 SIZE\r\nVALUE\r\n")},
+	{name: "append", class: "write", kinds: LineReply | StoreReply, ask: classic("STORED", "append KEY 0 0 SIZE\r\nVALUE\r\n")},
+	{name: "cas", class: "write", kinds: LineReply | StoreReply, ask: classic("STORED", "cas KEY 0 0 SIZE 77\r\nVALUE\r\n")},
 	{name: "incr", class: "write", kinds: LineReply, number: true, ask: classic("42", "incr KEY 1\r\n")},
 	{name: "touch", class: "write", kinds: LineReply, ask: classic("TOUCHED", "touch KEY 0\r\n")},
 	{name: "delete", class: "write", kinds: LineReply, ask: classic("DELETED", "delete KEY\r\n")},
-	{name: "set noreply", class: "noreply", kinds: LineReply, ask: classic("", "set KEY 0 0 SIZE noreply\r\nVALUE\r\n")},
+	{name: "set noreply", class: "noreply", kinds: LineReply | StoreReply, ask: classic("", "set KEY 0 0 SIZE noreply\r\nVALUE\r\n")},
 	{name: "incr noreply", class: "noreply", kinds: LineReply, number: true, ask: classic("", "incr KEY 1 noreply\r\n")},
 	{name: "delete noreply", class: "noreply", kinds: LineReply, ask: classic("", "delete KEY noreply\r\n")},
 	{name: "mg", class: "meta", kinds: MetaReply | MetaKeyReply | MetaValueReply, reads: true, ask: func(k *faultKeys, key string) Ask {
 		value := k.value(key)
 		return Ask{Text: "mg " + key + " k v O7\r\n", Lines: []string{fmt.Sprintf("VA %d k%s O7", len(value), key), value}, Miss: "EN k" + key + " O7"}
 	}},
-	{name: "ms", class: "meta", kinds: MetaReply | MetaKeyReply, ask: classic("HD kKEY O7", "ms KEY SIZE k O7\r\nVALUE\r\n")},
+	{name: "ms", class: "meta", kinds: MetaReply | MetaKeyReply | StoreReply, ask: classic("HD kKEY O7", "ms KEY SIZE k O7\r\nVALUE\r\n")},
 	{name: "md", class: "meta", kinds: MetaReply | MetaKeyReply, ask: classic("HD kKEY O7", "md KEY k O7\r\n")},
 	{name: "ma", class: "meta", kinds: MetaReply | MetaKeyReply | MetaValueReply, number: true, ask: func(_ *faultKeys, key string) Ask {
 		return Ask{Text: "ma " + key + " k v O7\r\n", Lines: []string{"VA 2 k" + key + " O7", "42"}}
@@ -114,7 +114,7 @@ var faultCommands = []*faultCommand{
 		value := k.value(key)
 		return Ask{Text: "mg " + key + " k v q\r\nmn\r\n", Lines: []string{fmt.Sprintf("VA %d k%s", len(value), key), value}, Noop: true}
 	}},
-	{name: "ms q", class: "quiet", kinds: MetaReply, ask: classic("", "ms KEY SIZE q\r\nVALUE\r\nmn\r\n")},
+	{name: "ms q", class: "quiet", kinds: MetaReply | StoreReply, ask: classic("", "ms KEY SIZE q\r\nVALUE\r\nmn\r\n")},
 	{name: "md q", class: "quiet", kinds: MetaReply, ask: classic("", "md KEY q\r\nmn\r\n")},
 	{name: "ma q", class: "quiet", kinds: MetaReply, number: true, ask: classic("", "ma KEY q\r\nmn\r\n")},
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -21,6 +22,10 @@ type proxyKind struct {
 	command func(k *proxyKind, dir, socket string, backends []string, timeout time.Duration) (*exec.Cmd, error)
 	// lacks are the commands that it does not know.
 	lacks []string
+	// threads are how many loops the proxy has, 0 for one.
+	threads int
+	// wellBehaved says that it ends when it is asked to, and with exit code 0.
+	wellBehaved bool
 	// misses says that a failed read is answered as a miss.
 	misses bool
 	// errors tells whether an error line is in order.
@@ -132,11 +137,13 @@ func anyServerError(*Fault, string, string) bool { return true }
 // holdfastProxy is the proxy of this tree.
 func holdfastProxy(t *testing.T) *proxyKind {
 	t.Helper()
-	return &proxyKind{name: "holdfast proxy", binary: holdfastBinary(t), command: holdfastProxyCommand, errors: holdfastErrors}
+	return &proxyKind{
+		name: "holdfast proxy", binary: holdfastBinary(t), command: holdfastProxyCommand, errors: holdfastErrors, wellBehaved: true,
+	}
 }
 
 func holdfastProxyCommand(k *proxyKind, _, socket string, backends []string, timeout time.Duration) (*exec.Cmd, error) {
-	cmd := exec.Command(k.binary, "proxy", "-s", socket, "-t", "1", "--nodes", strings.Join(backends, ","),
+	cmd := exec.Command(k.binary, "proxy", "-s", socket, "-t", strconv.Itoa(max(1, k.threads)), "--nodes", strings.Join(backends, ","),
 		"--timeout", timeout.String(), "--connect-timeout", timeout.String())
 	if os.Getuid() == 0 {
 		cmd.Args = append(cmd.Args, "-u", "root")

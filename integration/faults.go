@@ -19,6 +19,9 @@ type Fault struct {
 	// returns false if the connection has ended.
 	Flaw Flaw
 	Send func(a *Answer) bool
+	// Midway is what it does when a request is longer than midwayBytes and that much of
+	// it has come.
+	Midway func(a *Answer) bool
 	// Arm is what happens when the fault begins.
 	Arm func(b *Backend)
 	// Cold has the proxy started when the fault is there already.
@@ -41,16 +44,20 @@ type Fault struct {
 type ReplyKind uint
 
 // The kinds: VALUE and END, one line of words, a meta command's, one with the key
-// in it and one with a value.
+// in it and one with a value; and the reply to a request that has a value in it.
 const (
 	ValueReply ReplyKind = 1 << iota
 	LineReply
 	MetaReply
 	MetaKeyReply
 	MetaValueReply
+	StoreReply
 
 	AnyReply = ValueReply | LineReply | MetaReply
 )
+
+// midwayBytes is more than a proxy holds back before it begins to send a request.
+const midwayBytes = 256 << 10
 
 // Answer is a reply about to be sent.
 type Answer struct {
@@ -98,6 +105,12 @@ func (a *Answer) fin() bool {
 // mute says nothing more until the other side has had enough.
 func (a *Answer) mute() bool {
 	_, _ = io.Copy(io.Discard, a.c) // whatever it is
+	return false
+}
+
+// deaf reads nothing more until the backend is closed.
+func (a *Answer) deaf() bool {
+	<-a.b.done
 	return false
 }
 
@@ -207,6 +220,20 @@ var Faults = []*Fault{
 	{Name: "negative length", Does: "gives a value the length -1", Flaw: Flaw{Size: "-1"}, Strikes: ValueReply | MetaValueReply, Codes: "proto limit down"},
 	{Name: "short length", Does: "gives a value the length 1", Flaw: Flaw{Size: "1"}, Strikes: ValueReply | MetaValueReply, Codes: "proto down"},
 	{Name: "no CRLF", Does: "ends a value in something else", Flaw: Flaw{BlockEnd: "__"}, Strikes: ValueReply | MetaValueReply, Codes: "proto down"},
+
+	{Name: "half of 1 MB and FIN", Does: "sends half of a long value, then FIN", Send: func(a *Answer) bool {
+		return a.write(a.half()) && a.fin()
+	}, Size: megabyte, Strikes: AnyReply, Codes: "reset proto"},
+	{Name: "half of 1 MB and RST", Does: "sends half of a long value, then RST", Send: func(a *Answer) bool {
+		return a.write(a.half()) && a.b.pause(stallShort/3) && a.reset()
+	}, Size: megabyte, Strikes: AnyReply, Codes: "reset proto"},
+	{Name: "half of 1 MB and nothing", Does: "sends half of a long value and no more", Send: func(a *Answer) bool {
+		return a.write(a.half()) && a.mute()
+	}, Size: megabyte, Hangs: true, Strikes: AnyReply, Codes: "timeout down proto"},
+	{Name: "wrong key of 1 MB", Does: "names another key, of a long value", Flaw: Flaw{Key: "stranger"}, Size: megabyte, Strikes: ValueReply | MetaKeyReply, Codes: "proto down"},
+	{Name: "1 MB without CRLF", Does: "ends a long value in something else", Flaw: Flaw{BlockEnd: "__"}, Size: megabyte, Strikes: ValueReply | MetaValueReply, Codes: "proto down"},
+	{Name: "RST amid a set", Does: "resets while a long value is sent to it", Midway: (*Answer).reset, Size: megabyte, Strikes: StoreReply, Codes: "reset down"},
+	{Name: "deaf amid a set", Does: "reads no more while a long value is sent to it", Midway: (*Answer).deaf, Size: 8 * megabyte, Hangs: true, Strikes: StoreReply, Codes: "timeout down"},
 
 	{Name: "1 MB - 1", Does: "is well, values are 1 MB less a byte", Size: megabyte - 1},
 	{Name: "1 MB", Does: "is well, values are 1 MB", Size: megabyte},

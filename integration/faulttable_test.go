@@ -67,6 +67,8 @@ func (f *Fault) promise() string {
 		return "all is well"
 	case f.Shifts:
 		return "the reply that came first; no value of another key"
+	case f.Strikes == StoreReply:
+		return "a write of a value an error; `noreply` nothing"
 	case f.Times == 1:
 		return "reads: the value, or an error; writes: an error; never a write twice"
 	}
@@ -88,6 +90,15 @@ func (f *Fault) promise() string {
 	return strings.Join(who, "; ")
 }
 
+// short is the result without what follows from it.
+func (r *cellResult) short() string {
+	switch r.main.Label {
+	case LabelOtherKey, LabelOtherMark, LabelOtherValue, LabelOutOfStep, LabelMalformed:
+		return string(r.main.Label)
+	}
+	return r.String()
+}
+
 // differences lists what came of a fault's cells where it is not what was
 // promised.
 func (m *matrix) differences(f *Fault) string {
@@ -99,10 +110,10 @@ func (m *matrix) differences(f *Fault) string {
 			continue
 		}
 		size[c.command.class]++
-		l := line{c.command.class, m.results[i].String()}
-		if c.wrong(m.results[i]) == "" {
-			continue
+		if c.wrong(m.results[i]) == "" || f.Strikes&c.command.kinds == 0 {
+			continue // what is wrong then is the get behind it, which has a row of its own
 		}
+		l := line{c.command.class, m.results[i].short()}
 		if count[l] == 0 {
 			order = append(order, l)
 		}
