@@ -50,26 +50,28 @@ func (s *Session) run(l Load) (perOp float64, out Outcome, err error) {
 	return micros(after-before) / float64(out.Ops), out, nil
 }
 
-// halfLoad sends gets at half the rate that the slower of Holdfast and its first
+// halfLoad sends l at half the rate that the slower of Holdfast and its first
 // rival can do: the same rate for all targets and rounds.
-func (s *Session) halfLoad() (Outcome, error) {
-	if s.bench.halfRate == 0 {
-		if err := s.bench.calibrate(); err != nil {
+func (s *Session) halfLoad(l Load) (Outcome, error) {
+	l.Items = s.items(l.Items)
+	if s.bench.halfRates[l] == 0 {
+		if err := s.bench.calibrate(s.stage, l); err != nil {
 			return Outcome{}, fmt.Errorf("calibrate: %w", err)
 		}
 	}
-	l := gets
-	l.Items, l.Rate = s.items(l.Items), s.bench.halfRate
+	l.Rate = s.bench.halfRates[l]
 	return s.Load(l, max(s.Time, 2*time.Second))
 }
 
-// tailAtHalfLoad is the p99.9 of gets at half load, in microseconds.
-func tailAtHalfLoad(s *Session) (float64, error) {
-	out, err := s.halfLoad()
-	if err != nil {
-		return 0, err
+// tailAtHalfLoad is a percentile of the latency of l at half load, in microseconds.
+func tailAtHalfLoad(l Load, percentile float64) func(*Session) (float64, error) {
+	return func(s *Session) (float64, error) {
+		out, err := s.halfLoad(l)
+		if err != nil {
+			return 0, err
+		}
+		return micros(time.Duration(out.Latency.ValueAtQuantile(percentile))), nil
 	}
-	return micros(time.Duration(out.Latency.ValueAtQuantile(99.9))), nil
 }
 
 // cpuAtHalfLoad is what a get costs a server that is often idle: it wakes up
@@ -79,7 +81,7 @@ func cpuAtHalfLoad(s *Session) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	out, err := s.halfLoad()
+	out, err := s.halfLoad(gets)
 	if err != nil {
 		return 0, err
 	}
@@ -87,22 +89,28 @@ func cpuAtHalfLoad(s *Session) (float64, error) {
 	return micros(after-before) / float64(out.Ops), err
 }
 
-func (b *Bench) calibrate() error {
-	for _, t := range b.Targets[:2] {
-		s, err := b.session(smallStage, t)
+// calibrate finds the rate for halfLoad, in a stage like the one it is for.
+func (b *Bench) calibrate(stage *Stage, l Load) error {
+	rate := 0.0
+	for _, t := range b.Targets[:needed] {
+		s, err := b.session(stage, t)
 		if err != nil {
 			return err
 		}
-		_, out, err := s.run(gets)
+		_, out, err := s.run(l)
 		s.Stop()
 		if err != nil {
 			return err
 		}
-		if half := out.PerSecond() / 2; b.halfRate == 0 || half < b.halfRate {
-			b.halfRate = half
+		if half := out.PerSecond() / float64(2*l.Pipeline*max(1, l.KeysPerGet)); rate == 0 || half < rate {
+			rate = half
 		}
 	}
-	b.Log(fmt.Sprintf("  half load is %.0f requests a second", b.halfRate))
+	if b.halfRates == nil {
+		b.halfRates = map[Load]float64{}
+	}
+	b.halfRates[l] = rate
+	b.Log(fmt.Sprintf("  half load is %.0f batches a second", rate))
 	return nil
 }
 

@@ -18,7 +18,10 @@ const (
 	Memcached Kind = iota // and Holdfast
 	Pogocache
 	Redis
-	Bare // all flags are in Target.Program; spoken to as memcached
+	Bare          // all flags are in Target.Program; spoken to as memcached
+	HoldfastProxy // these three stand before servers of the first kind
+	MemcachedProxy
+	Nutcracker
 )
 
 // kindOf knows a server by the name of its program.
@@ -28,6 +31,8 @@ func kindOf(program string) Kind {
 		return Redis
 	case strings.HasPrefix(base, "pogocache"):
 		return Pogocache
+	case strings.HasPrefix(base, "nutcracker"):
+		return Nutcracker
 	default:
 		return Memcached
 	}
@@ -60,6 +65,12 @@ func (k Kind) flags(threads, memory int) []string {
 		}
 	case Pogocache:
 		return []string{"-p", "{port}", "-h", "127.0.0.1", "--threads", t, "--maxmemory", m + "mb", "--maxconns", "8192"}
+	case HoldfastProxy:
+		return []string{"-p", "{port}", "-l", "127.0.0.1", "-t", t, "-c", "8192", "--nodes", "{nodes}"}
+	case Nutcracker:
+		return []string{"-c", "{dir}/" + nutcrackerFile, "-a", "127.0.0.1", "-s", "{stats}", "-o", "{dir}/log", "-p", "{dir}/pid"}
+	case MemcachedProxy:
+		return append(Memcached.flags(threads, memory), "-o", "proxy_config={dir}/"+luaFile)
 	default:
 		return []string{"-p", "{port}", "-l", "127.0.0.1", "-t", t, "-m", m, "-c", "8192", "-u", "root"}
 	}
@@ -95,11 +106,11 @@ func FindTargets(holdfast, rivals string, complain func(string)) ([]Target, erro
 // Version is what the server's program says of itself.
 func (t Target) Version() string {
 	flag := "-V"
-	if t.Kind != Memcached {
+	switch t.Kind {
+	case Redis, Pogocache:
 		flag = "--version"
 	}
-	args := append(append([]string{}, t.Program...), flag)
-	out, err := exec.Command(args[0], args[1:]...).Output()
+	out, err := exec.Command(t.Program[0], flag).CombinedOutput() // nutcracker writes it on the other
 	if err != nil {
 		return "unknown: " + err.Error()
 	}

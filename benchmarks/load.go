@@ -26,7 +26,7 @@ type Load struct {
 	Stream   Stream
 	Requests int
 
-	Rate    float64 // requests a second, of an open loop; Pipeline must be 1
+	Rate    float64 // batches a second, of an open loop
 	Threads int     // generator threads; 0 is 1
 }
 

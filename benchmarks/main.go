@@ -31,6 +31,8 @@ func run() error {
 	flag.Float64Var(&o.Scale, "scale", 1, "multiplies all numbers of items; bars are for 1")
 	flag.BoolVar(&o.Short, "short", false, "take only the short table")
 	dir := flag.String("results", "", "directory for a result file and plots; empty: none")
+	proxies := flag.String("proxies", "", "instead, compare holdfast proxy with these proxies, named as rivals are; a memcached must have been built with --enable-proxy")
+	backend := flag.String("backend", "memcached", "the server behind the proxies")
 	memtier := flag.String("memtier", "", "instead, check the generator against this memtier_benchmark")
 	flag.Parse()
 	var err error
@@ -39,34 +41,45 @@ func run() error {
 	}
 	say := func(text string) { fmt.Fprintln(os.Stderr, text) }
 
-	targets, err := FindTargets(*holdfast, *rivals, say)
-	if err != nil {
+	b := &Bench{Options: o, Log: say}
+	if *proxies != "" {
+		if err := b.useProxies(*holdfast, *proxies, *backend); err != nil {
+			return err
+		}
+		return b.report(proxyMeasures(), *rounds, *dir)
+	}
+	if b.Targets, err = FindTargets(*holdfast, *rivals, say); err != nil {
 		return err
 	}
-	b := &Bench{Targets: targets, Options: o, Log: say}
 	if *memtier != "" {
 		return b.checkGenerator(*memtier, *rounds)
 	}
-	about := describe(targets)
 	measures, err := Measures(o)
 	if err != nil {
 		return err
 	}
-	results, err := b.Run(measures, *rounds)
+	return b.report(measures, *rounds, *dir)
+}
+
+// report runs the measures, prints what they found, and keeps it in a directory
+// if one is named.
+func (b *Bench) report(measures []Measure, rounds int, dir string) error {
+	about := b.describe()
+	results, err := b.Run(measures, rounds)
 	if err != nil {
 		return err
 	}
 	about = append(about, "load average at the end: "+loadAverage(),
-		fmt.Sprintf("medians of %d interleaved rounds, runs of %v, scale %g", *rounds, o.Time, o.Scale))
+		fmt.Sprintf("medians of %d interleaved rounds, runs of %v, scale %g", rounds, b.Time, b.Scale),
+		fmt.Sprintf("bars and aims are for %s; a ratio is %s / rival", b.Targets[1].Name, b.Targets[0].Name))
 	for _, line := range about {
 		fmt.Println(line)
 	}
-	rows := Table(targets, results)
-	if err := WriteText(os.Stdout, rows); err != nil {
+	if err := WriteText(os.Stdout, Table(b.Targets, results)); err != nil {
 		return err
 	}
-	if *dir == "" {
+	if dir == "" {
 		return nil
 	}
-	return save(*dir, time.Now(), about, targets, results)
+	return save(dir, time.Now(), about, b.Targets, results)
 }

@@ -39,8 +39,12 @@ type Stage struct {
 	Name    string
 	Threads int // of the server; 1 also binds it to a core of its own
 	Memory  int // MiB
-	Rounds  int // at most so many, where one run is like the other; 0: as many as asked for
-	Prepare func(*Session) error
+	// Backends is how many plain servers are started behind the target, which
+	// is a proxy then; BesideProxy is where they run on a machine of two cores.
+	Backends    int
+	BesideProxy bool
+	Rounds      int // at most so many, where one run is like the other; 0: as many as asked for
+	Prepare     func(*Session) error
 }
 
 // Options are what the command line says of a run.
@@ -66,7 +70,9 @@ func (o Options) items(n int) int { return max(min(n, 1000), int(float64(n)*o.Sc
 type Session struct {
 	*Process
 	Options
-	bench *Bench
+	bench    *Bench
+	stage    *Stage
+	backends *backends // of a proxy
 	// worst is the worst latency that Prepare saw, shifts are the shifts it made.
 	worst  time.Duration
 	shifts []shifted
@@ -119,9 +125,12 @@ type Bench struct {
 	Options
 	Log func(string) // what is being done
 
-	// halfRate is half the rate that the slower of Holdfast and its first rival
-	// can do, in operations per second; 0 until it is known.
-	halfRate float64
+	// Backend is the server behind proxies.
+	Backend Target
+
+	// halfRates are half the rates that the slower of Holdfast and its first
+	// rival can do, in batches per second, once they are known.
+	halfRates map[Load]float64
 }
 
 // Results are the samples of one measure, by target, in order of the rounds.
@@ -202,19 +211,30 @@ func (b *Bench) session(stage *Stage, t Target) (*Session, error) {
 	if err := bindSelf(own...); err != nil {
 		return nil, fmt.Errorf("bind the load to cores %v: %w", own, err)
 	}
-	p, err := Start(t, stage.Threads, stage.Memory, server...)
+	s := &Session{Options: b.Options, bench: b, stage: stage}
+	var err error
+	if stage.Backends > 0 {
+		err = s.startProxy(t)
+	} else {
+		s.Process, err = Start(t, stage.Threads, stage.Memory, server...)
+	}
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{Process: p, Options: b.Options, bench: b}
 	if stage.Prepare == nil {
 		return s, nil
 	}
 	if err := stage.Prepare(s); err != nil {
-		p.Stop()
+		s.Stop()
 		return nil, err
 	}
 	return s, nil
+}
+
+// Stop ends the target, and what was started behind it.
+func (s *Session) Stop() {
+	s.Process.Stop()
+	s.backends.stop()
 }
 
 // placement says which cores are the server's and which are the generator's.

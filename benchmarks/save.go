@@ -15,16 +15,20 @@ import (
 )
 
 // describe is what a reader of figures must know of where they are from.
-func describe(targets []Target) []string {
+func (b *Bench) describe() []string {
 	lines := []string{
 		fmt.Sprintf("machine: %s, %d cores, %s", procField("/proc/cpuinfo", "model name"),
 			runtime.NumCPU(), procField("/proc/meminfo", "MemTotal")),
 		fmt.Sprintf("kernel: %s; %s; load average at the start: %s", kernel(), runtime.Version(), loadAverage()),
 		"commit: " + commit(),
 	}
-	for _, t := range targets {
+	for _, t := range b.Targets {
 		flags := strings.Join(t.Kind.flags(1, 1024), " ")
 		lines = append(lines, fmt.Sprintf("%s: %s; flags as in %s", t.Name, t.Version(), flags))
+	}
+	if t := b.Backend; t.Name != "" {
+		lines = append(lines, fmt.Sprintf("behind each proxy: %d × %s: %s; flags as in %s",
+			proxyBackends, t.Name, t.Version(), strings.Join(t.Kind.flags(1, 1024), " ")))
 	}
 	return lines
 }
@@ -39,7 +43,7 @@ func save(dir string, now time.Time, about []string, targets []Target, results [
 	for _, line := range about {
 		fmt.Fprintf(&b, "- %s\n", line)
 	}
-	b.WriteString("\nBars and aims are for the first rival. A ratio is Holdfast / rival.\n\n")
+	b.WriteString("\n")
 	if err := WriteMarkdown(&b, Table(targets, results)); err != nil {
 		return err
 	}

@@ -66,11 +66,13 @@ func (g *generator) openLoop(d time.Duration) error {
 	return nil
 }
 
-// sendDue sends one request that was due at the given time since the start.
+// sendDue sends one batch that was due at the given time since the start.
 func (g *generator) sendDue(c *conn, at time.Duration) error {
 	c.out = c.out[:0]
 	batch := due{at: g.start.Add(at)}
-	g.appendRequest(c, &batch)
+	for range g.load.Pipeline {
+		g.appendRequest(c, &batch)
+	}
 	g.waiting++
 	c.due = append(c.due, batch)
 	return c.flush()

@@ -73,7 +73,12 @@ func Start(t Target, threads, memory int, cores ...int) (*Process, error) {
 
 // startOn is Start on a port of the caller's choice.
 func startOn(port int, t Target, threads, memory int, cores ...int) (*Process, error) {
-	args := slices.Concat(t.Program, t.Kind.flags(threads, memory), t.Args)
+	return t.start(port, t.Kind.flags(threads, memory), cores)
+}
+
+// start is Start with the port and the first arguments given.
+func (t Target) start(port int, flags []string, cores []int) (*Process, error) {
+	args := slices.Concat(t.Program, flags, t.Args)
 	for i, a := range args {
 		args[i] = strings.ReplaceAll(a, "{port}", strconv.Itoa(port))
 	}
