@@ -1,12 +1,13 @@
 # Type "make" for the list of targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build run setup test test-long lint fuzz bench bench-compare bench-persist bench-growth bench-ref clean
+.PHONY: help build run setup test test-long lint fuzz bench bench-compare bench-persist bench-proxy bench-growth bench-ref clean
 
 ADDR ?= 127.0.0.1:11211
 FUZZTIME ?= 20s
 REF ?= HEAD
 RIVALS ?= memcached,redis-server,pogocache
+PROXIES ?= memcached,nutcracker
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +61,9 @@ bench-compare: build ## every measure beside its rivals (RIVALS=name=path,…), 
 
 bench-persist: build ## snapshots, restarts and journals beside Redis, kept in benchmarks/results
 	go run ./benchmarks -only '^persist:' -rounds 3 -rivals redis-server -results benchmarks/results
+
+bench-proxy: build ## CPU per request of the proxy beside other proxies (PROXIES=memcached=path,…), kept in benchmarks/results
+	go run ./benchmarks -proxies "$(PROXIES)" -time 1s -results benchmarks/results
 
 bench-growth: build ## hit ratio while a pool grows from 4 to 5 nodes, kept in benchmarks/results
 	go run ./benchmarks growth

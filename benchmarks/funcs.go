@@ -9,7 +9,11 @@ import (
 // cpu is the server's CPU time per operation of l, in microseconds.
 func cpu(l Load) func(*Session) (float64, error) {
 	return func(s *Session) (float64, error) {
-		perOp, _, err := s.run(l)
+		perOp, out, err := s.run(l)
+		if err == nil {
+			// A server that waits for its load wakes up for less at a time.
+			s.bench.Log(fmt.Sprintf("    %.0f op/s, busy for %.2f of the time", out.PerSecond(), perOp*out.PerSecond()/1e6))
+		}
 		return perOp, err
 	}
 }
@@ -51,7 +55,7 @@ func (s *Session) run(l Load) (perOp float64, out Outcome, err error) {
 }
 
 // halfLoad sends l at half the rate that the slower of Holdfast and its first
-// rival can do: the same rate for all targets and rounds.
+// rival can do, of proxies the slowest: the same rate for all targets and rounds.
 func (s *Session) halfLoad(l Load) (Outcome, error) {
 	l.Items = s.items(l.Items)
 	if s.bench.halfRates[l] == 0 {
@@ -91,8 +95,11 @@ func cpuAtHalfLoad(s *Session) (float64, error) {
 
 // calibrate finds the rate for halfLoad, in a stage like the one it is for.
 func (b *Bench) calibrate(stage *Stage, l Load) error {
-	rate := 0.0
-	for _, t := range b.Targets[:needed] {
+	rate, targets := 0.0, b.Targets[:needed]
+	if stage.Backends > 0 {
+		targets = b.Targets // one that has too much to do would show nothing but its queue
+	}
+	for _, t := range targets {
 		s, err := b.session(stage, t)
 		if err != nil {
 			return err

@@ -66,7 +66,7 @@ func (k Kind) flags(threads, memory int) []string {
 	case Pogocache:
 		return []string{"-p", "{port}", "-h", "127.0.0.1", "--threads", t, "--maxmemory", m + "mb", "--maxconns", "8192"}
 	case HoldfastProxy:
-		return []string{"-p", "{port}", "-l", "127.0.0.1", "-t", t, "-c", "8192", "--nodes", "{nodes}"}
+		return []string{"-p", "{port}", "-l", "127.0.0.1", "-t", t, "-c", "8192", "--timeout", "20s", "--nodes", "{nodes}"}
 	case Nutcracker:
 		return []string{"-c", "{dir}/" + nutcrackerFile, "-a", "127.0.0.1", "-s", "{stats}", "-o", "{dir}/log", "-p", "{dir}/pid"}
 	case MemcachedProxy:

@@ -32,7 +32,7 @@ func run() error {
 	flag.BoolVar(&o.Short, "short", false, "take only the short table")
 	dir := flag.String("results", "", "directory for a result file and plots; empty: none")
 	proxies := flag.String("proxies", "", "instead, compare holdfast proxy with these proxies, named as rivals are; a memcached must have been built with --enable-proxy")
-	backend := flag.String("backend", "memcached", "the server behind the proxies")
+	backend := flag.String("backend", "", "the server behind the proxies; empty: holdfast")
 	memtier := flag.String("memtier", "", "instead, check the generator against this memtier_benchmark")
 	flag.Parse()
 	var err error

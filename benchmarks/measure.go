@@ -40,11 +40,10 @@ type Stage struct {
 	Threads int // of the server; 1 also binds it to a core of its own
 	Memory  int // MiB
 	// Backends is how many plain servers are started behind the target, which
-	// is a proxy then; BesideProxy is where they run on a machine of two cores.
-	Backends    int
-	BesideProxy bool
-	Rounds      int // at most so many, where one run is like the other; 0: as many as asked for
-	Prepare     func(*Session) error
+	// is a proxy then, on its core.
+	Backends int
+	Rounds   int // at most so many, where one run is like the other; 0: as many as asked for
+	Prepare  func(*Session) error
 }
 
 // Options are what the command line says of a run.
