@@ -24,6 +24,7 @@
 //     has a gap in that line.
 //   - growth.go is a run of its own, "growth": the hit ratio seen through a proxy
 //     while a fifth node is added to four.
+//   - proxy.go starts a proxy before three plain servers, for a table of its own.
 //   - check.go runs memtier_benchmark in the generator's place: the ratio of two
 //     servers must be the same with both.
 //
