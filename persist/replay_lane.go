@@ -31,7 +31,7 @@ type replayer struct {
 func newReplayer(s *slab.Store, o *replayOptions, ahead int) *replayer {
 	return &replayer{
 		s: s, w: s.NewWorker(), o: o, work: make(chan replayWork, ahead),
-		batch: make([]Entry, restoreBatch), keys: make([]slab.Key, restoreBatch),
+		batch: make([]Entry, slab.RestoreMax), keys: make([]slab.Key, slab.RestoreMax),
 	}
 }
 
@@ -66,7 +66,7 @@ func (r *replayer) block(b *block) {
 	defer r.w.Unlock()
 	for left := int(b.entries); left > 0 && err == nil; {
 		n := 0
-		for n < min(left, restoreBatch) && err == nil {
+		for n < min(left, slab.RestoreMax) && err == nil {
 			var size int
 			if size, err = parseEntry(payload, &r.batch[n]); err == nil {
 				payload = payload[size:]

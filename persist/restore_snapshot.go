@@ -96,9 +96,6 @@ type RestoreProgress struct {
 const (
 	// restoreAhead is how many blocks are read ahead of those who decode.
 	restoreAhead = 4
-	// restoreBatch is how many entries are parsed and their places in the index
-	// asked for before the first of them is put back.
-	restoreBatch = 16
 	// progressEvery is how often progress is told.
 	progressEvery = 100 * time.Millisecond
 )
@@ -199,14 +196,17 @@ type loader struct {
 	blocks  uint64 // that were whole
 	entries uint64 // that were read
 
-	batch []Entry
+	// Entries of which the store is told at a time.
+	batch [slab.RestoreMax]Entry
+	due   []*slab.Record
 	keys  []slab.Key
+	res   [slab.RestoreMax]slab.Result
 }
 
 func newLoader(s *slab.Store, marks slab.Marks, flushed uint64) *loader {
 	return &loader{
 		w: s.NewWorker(), s: s, marks: marks, flushed: flushed,
-		batch: make([]Entry, restoreBatch), keys: make([]slab.Key, restoreBatch),
+		due: make([]*slab.Record, 0, slab.RestoreMax), keys: make([]slab.Key, 0, slab.RestoreMax),
 	}
 }
 
@@ -220,26 +220,20 @@ func (l *loader) load(b *block) {
 	l.w.Lock()
 	defer l.w.Unlock()
 	now := l.s.Now()
-	for left := int(b.entries); left > 0; {
+	for left := int(b.entries); left > 0 && err == nil; {
 		n := 0
-		for n < min(left, restoreBatch) {
+		for n < min(left, len(l.batch)) {
 			var size int
 			if size, err = parseEntry(payload, &l.batch[n]); err != nil {
 				break
 			}
 			payload = payload[size:]
-			l.keys[n] = l.s.Key(l.batch[n].Key)
+			l.take(&l.batch[n], now)
 			n++
 		}
-		l.w.Prefetch(l.keys[:n])
-		for i := range l.batch[:n] {
-			l.put(&l.batch[i], now)
-		}
+		l.put()
 		l.entries += uint64(n)
 		left -= n
-		if err != nil {
-			break
-		}
 	}
 	if err != nil || len(payload) > 0 {
 		l.counts.BadBlocks++
@@ -248,8 +242,8 @@ func (l *loader) load(b *block) {
 	l.blocks++
 }
 
-// put puts an entry back.
-func (l *loader) put(e *Entry, now uint32) {
+// take has an entry put back by the next put, if it is to be.
+func (l *loader) take(e *Entry, now uint32) {
 	c := &l.counts
 	switch {
 	case e.Op != OpPut: // nothing else belongs in a snapshot
@@ -262,14 +256,26 @@ func (l *loader) put(e *Entry, now uint32) {
 		return
 	}
 	e.Marks |= l.marks
-	switch l.w.Restore(&e.Record) {
-	case slab.Stored:
-		c.Items++
-	case slab.TooLarge:
-		c.TooLarge++
-	case slab.NoMemory:
-		c.NoMemory++
-	default:
-		c.Older++
+	l.due = append(l.due, &e.Record)
+	l.keys = append(l.keys, l.s.Key(e.Key))
+}
+
+// put puts back what was taken.
+func (l *loader) put() {
+	c := &l.counts
+	l.w.Prefetch(l.keys)
+	l.w.RestoreAll(l.due, l.keys, l.res[:len(l.due)])
+	for _, res := range l.res[:len(l.due)] {
+		switch res {
+		case slab.Stored:
+			c.Items++
+		case slab.TooLarge:
+			c.TooLarge++
+		case slab.NoMemory:
+			c.NoMemory++
+		default:
+			c.Older++
+		}
 	}
+	l.due, l.keys = l.due[:0], l.keys[:0]
 }

@@ -30,6 +30,11 @@ type fresh struct {
 	quiet bool // nobody is told: no change of a client's, or told of elsewhere
 }
 
+// word returns the word that the item begins with.
+func (f *fresh) word() uint64 {
+	return f.ver<<wordVerShift | f.marks | uint64(f.list)<<wordListShift | uint64(f.class)
+}
+
 // start allocates the item's first chunk. It reports false if no memory can be had.
 func (f *filler) start(s *Store, p *spec, hash uint64, held hold) bool {
 	*f = filler{s: s, hash: uint32(hash), held: held}

@@ -264,3 +264,49 @@ func TestPublishOrderHasTeeth(t *testing.T) {
 		})
 	}
 }
+
+// A crash in the midst of a batch that is put back leaves each of its items whole
+// or not there.
+func TestPublishOrderOfRestoreAll(t *testing.T) {
+	s, w, _ := newWitness(t)
+	s.BeginRestore(100_000, 100)
+	want, steps := map[string]string{}, 0
+	stepHook = func(s *Store, at step) {
+		steps++
+		found, err := salvage(s)
+		for key, v := range found {
+			if want[key] != v {
+				err = fmt.Errorf("%q has %d bytes, not %d", key, len(v), len(want[key]))
+			}
+		}
+		if err != nil {
+			t.Fatalf("step %d: %v", at, err)
+		}
+	}
+	rnd := rand.New(rand.NewPCG(1, 3))
+	for n := range uint64(40) {
+		var rs []*Record
+		for i := range uint64(RestoreMax) {
+			r := &Record{Key: []byte(fmt.Sprintf("k%d-%d", n, i)), Ver: 1 + n*100 + i}
+			r.Value = []byte(seal(string(r.Key), rnd.IntN(300), n))
+			want[string(r.Key)] = string(r.Value)
+			rs = append(rs, r)
+		}
+		for i, res := range restoreAll(w, rs) {
+			if res != Stored {
+				t.Fatalf("%s: %d", rs[i].Key, res)
+			}
+		}
+	}
+	stepHook = nil
+	checkStore(t, s)
+	next := s.cfg
+	next.Memory = cloneMemory(s.cfg.Memory)
+	again, err := New(next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := contents(again); len(got) != len(want) || steps < 3*len(want) {
+		t.Errorf("%d of %d items recovered, %d steps", len(got), len(want), steps)
+	}
+}

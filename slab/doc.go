@@ -44,10 +44,12 @@
 // # Locks
 //
 // In this order: stripe, class, index overflow, pool. A Worker's lock comes
-// before all, a page move's next: a store only tries it, and holds no stripe then. Nobody holds two classes. Nobody waits for a stripe while holding
-// a stripe or a class: evictions and page moves only try, and pass over what is
-// locked; Check alone locks every stripe, in ascending order. Methods whose
-// names end in Locked say which lock the caller holds.
+// before all, a page move's next: a store only tries it, and holds no stripe
+// then. Nobody holds two classes. Nobody waits for a stripe while holding a
+// stripe or a class: evictions, page moves and batches that are put back only
+// try, and pass over what is locked; Check alone locks every stripe, in
+// ascending order. Methods whose names end in Locked say which lock the caller
+// holds.
 //
 // The bytes of an item are written before it is published and never again;
 // state, access time, exptime and explicit CAS change under the stripe's lock,
@@ -113,8 +115,9 @@
 // a second on two cores), or what Seal wrote down if it ended in order (seal.go:
 // a tenth of that). Memory of another geometry is read by Salvage. A Journal
 // (journal.go) hears of every change instead, and the Restore methods
-// (restore.go) put back what it, or a Walk, has kept elsewhere. Both go by
-// versions, so that nothing depends on the order in which keys are put back.
+// (restore.go) put back what it, or a Walk, has kept elsewhere, many at a time
+// (restore_batch.go). Both go by versions, so that nothing depends on the order
+// in which keys are put back.
 //
 // # Decisions
 //

@@ -89,11 +89,7 @@ func (w *Worker) Restore(r *Record) Result {
 		return TooLarge
 	}
 	k := s.Key(r.Key)
-	p := spec{key: r.Key, flags: r.Flags, exptime: r.Exptime, cas: r.CAS, valueLen: len(r.Value)}
-	if r.Marks&MarkBinary != 0 {
-		p.facts = factBinary
-	}
-	p.settle(s)
+	p := r.spec(s)
 	var f filler
 	if !f.start(s, &p, k.Hash, hold{}) {
 		return NoMemory
@@ -102,12 +98,7 @@ func (w *Worker) Restore(r *Record) Result {
 		f.drop()
 		return NoMemory
 	}
-	f.f.ver, f.f.quiet = r.Ver, true
-	f.f.marks = r.Marks.word()
-	f.f.list = s.listFor(r.Exptime, now)
-	if f.f.list == Hot && r.Marks&MarkWarm != 0 {
-		f.f.list = Warm
-	}
+	f.f.resume(s, r, now)
 	st := s.stripe(k.Hash)
 	st.mu.Lock()
 	old, _, at := s.findLocked(st, &k)
@@ -124,6 +115,26 @@ func (w *Worker) Restore(r *Record) Result {
 		f.drop()
 	}
 	return res
+}
+
+// spec returns the item that a record is to become.
+func (r *Record) spec(s *Store) spec {
+	p := spec{key: r.Key, flags: r.Flags, exptime: r.Exptime, cas: r.CAS, valueLen: len(r.Value)}
+	if r.Marks&MarkBinary != 0 {
+		p.facts = factBinary
+	}
+	p.settle(s)
+	return p
+}
+
+// resume gives an item back what a record says of its life so far.
+func (f *fresh) resume(s *Store, r *Record, now uint32) {
+	f.ver, f.quiet = r.Ver, true
+	f.marks = r.Marks.word()
+	f.list = s.listFor(r.Exptime, now)
+	if f.list == Hot && r.Marks&MarkWarm != 0 {
+		f.list = Warm
+	}
 }
 
 // word returns the marks as they stand in an item's word.

@@ -68,7 +68,7 @@ func (s *Store) enterLocked(st *stripe, hash uint64, f *fresh, at place, old *he
 			f.list = Warm // it has come back: it is past probation
 		}
 	}
-	h.word = f.ver<<wordVerShift | f.marks | uint64(f.list)<<wordListShift | uint64(f.class)
+	h.word = f.word()
 	s.step(stepFilled)
 	if f.facts&factLarge != 0 {
 		s.claimPieces(h)

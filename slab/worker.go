@@ -9,6 +9,7 @@ type Worker struct {
 	mu     sync.Mutex
 	s      *Store
 	view   View                       // handed to visits: a fresh one would be allocated each time
+	batch  [RestoreMax]restoring      // of RestoreAll
 	counts [classMax + 1]workerCounts // by class; 0 is not used
 }
 
