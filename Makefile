@@ -60,7 +60,7 @@ bench-compare: build ## every measure beside its rivals (RIVALS=name=path,…), 
 	go run ./benchmarks -rivals "$(RIVALS)" -results benchmarks/results
 
 bench-persist: build ## snapshots, restarts and journals beside Redis, kept in benchmarks/results
-	go run ./benchmarks -only '^persist:' -rounds 3 -rivals redis-server -results benchmarks/results
+	go run ./benchmarks -only '^persist' -rounds 3 -rivals redis-server -results benchmarks/results
 
 bench-proxy: build ## CPU per request of the proxy beside other proxies (PROXIES=memcached=path,…), kept in benchmarks/results
 	go run ./benchmarks -proxies "$(PROXIES)" -time 1s -results benchmarks/results

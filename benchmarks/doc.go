@@ -25,6 +25,9 @@
 //   - growth.go is a run of its own, "growth": the hit ratio seen through a proxy
 //     while a fifth node is added to four.
 //   - proxy.go starts a proxy before three plain servers, for a table of its own.
+//   - persist.go and its neighbours start servers of their own that keep items,
+//     and end them in all ways: how long keeping and coming back takes, and what
+//     it costs meanwhile.
 //   - check.go runs memtier_benchmark in the generator's place: the ratio of two
 //     servers must be the same with both.
 //

@@ -25,6 +25,7 @@ type Load struct {
 	// after Requests of them; without Requests a run ends by time.
 	Stream   Stream
 	Requests int
+	Noise    bool // values that do not compress
 
 	Rate    float64 // batches a second, of an open loop
 	Threads int     // generator threads; 0 is 1
@@ -122,8 +123,12 @@ type generator struct {
 }
 
 func newGenerator(w Wire, l Load, seed uint64) *generator {
+	value := newValue(max(l.ValueBytes, streamValueMax))
+	if l.Noise {
+		value = newNoise(4 * streamValueMax)
+	}
 	return &generator{
-		load: l, wire: w, value: newValue(max(l.ValueBytes, streamValueMax)),
+		load: l, wire: w, value: value,
 		keys: make([][]byte, max(1, l.KeysPerGet)),
 		rng:  rand.New(rand.NewPCG(1, 2+seed)), latency: newHistogram(),
 	}
@@ -195,10 +200,10 @@ func (g *generator) appendRequest(c *conn, batch *due) {
 	switch {
 	case l.Stream != nil:
 		key, size, ttl := l.Stream.Next()
-		c.out = g.wire.AppendSet(c.out, key, g.value[:size], ttl)
+		c.out = g.wire.AppendSet(c.out, key, g.valueOf(size), ttl)
 	case l.SetPercent > 0 && g.rng.IntN(100) < l.SetPercent:
 		g.keys[0] = appendKey(g.keys[0][:0], g.rng.IntN(l.Items))
-		c.out = g.wire.AppendSet(c.out, g.keys[0], g.value[:l.ValueBytes], 0)
+		c.out = g.wire.AppendSet(c.out, g.keys[0], g.valueOf(l.ValueBytes), 0)
 	default:
 		for i := range g.keys {
 			g.keys[i] = appendKey(g.keys[i][:0], g.rng.IntN(l.Items))
@@ -210,6 +215,16 @@ func (g *generator) appendRequest(c *conn, batch *due) {
 	}
 	batch.replies++
 	batch.ops++
+}
+
+// valueOf is a value of n bytes: always the same, or, if it shall not compress,
+// a place in a sea of noise that is seldom used twice in a while.
+func (g *generator) valueOf(n int) []byte {
+	at := 0
+	if g.load.Noise {
+		at = g.rng.IntN(len(g.value) - n + 1)
+	}
+	return g.value[at : at+n]
 }
 
 // receive reads once and says whether the oldest batch of c is answered.

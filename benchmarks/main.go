@@ -72,6 +72,7 @@ func (b *Bench) report(measures []Measure, rounds int, dir string) error {
 	about = append(about, "load average at the end: "+loadAverage(),
 		fmt.Sprintf("medians of %d interleaved rounds, runs of %v, scale %g", rounds, b.Time, b.Scale),
 		fmt.Sprintf("bars and aims are for %s; a ratio is %s / rival", b.Targets[1].Name, b.Targets[0].Name))
+	about = append(about, b.notes...)
 	for _, line := range about {
 		fmt.Println(line)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"runtime"
+	"slices"
 	"time"
 )
 
@@ -77,6 +78,8 @@ type Session struct {
 	shifts []shifted
 	// left is how many items the server held some time after the most expired.
 	left int64
+	// taken are figures that were taken together with others, by what of.
+	taken map[string]figures
 }
 
 // Load runs l for the given time. No request may be refused.
@@ -130,6 +133,17 @@ type Bench struct {
 	// halfRates are half the rates that the slower of Holdfast and its first
 	// rival can do, in batches per second, once they are known.
 	halfRates map[Load]float64
+
+	// notes are what a reader of the figures should know, each once.
+	notes []string
+}
+
+// note keeps what a reader of the figures should know.
+func (b *Bench) note(text string) {
+	if !slices.Contains(b.notes, text) {
+		b.Log("  " + text)
+		b.notes = append(b.notes, text)
+	}
 }
 
 // Results are the samples of one measure, by target, in order of the rounds.

@@ -24,13 +24,17 @@ const longestBar = 3
 
 // Plot draws one family as bars into an SVG file. Values are relative to the
 // first rival's, so that measures of any size share the axis; a hit ratio is
-// drawn as it is.
+// drawn as it is, and so is what is a ratio to the same server without something.
 func Plot(file, title string, targets []Target, family []Results) error {
 	p := plot.New()
 	p.Title.Text = title
-	relative := family[0].Rule != Difference
+	ratios := family[0].Unit == "×"
+	relative := family[0].Rule != Difference && !ratios
 	p.X.Label.Text = "hit ratio, higher is better"
-	if relative {
+	switch {
+	case ratios:
+		p.X.Label.Text = fmt.Sprintf("without it = 1, %s is better (bars end at %d)", better(family[0].Higher), longestBar)
+	case relative:
 		p.X.Label.Text = fmt.Sprintf("%s = 1, %s is better (bars end at %d)", targets[1].Name, better(family[0].Higher), longestBar)
 	}
 	p.X.Min = 0
@@ -56,7 +60,7 @@ func Plot(file, title string, targets []Target, family []Results) error {
 		p.Add(bars)
 		p.Legend.Add(target.Name, bars)
 	}
-	if relative {
+	if relative || ratios {
 		one, err := plotter.NewLine(plotter.XYs{{X: 1, Y: -0.5}, {X: 1, Y: float64(len(family)) - 0.5}})
 		if err != nil {
 			return err
@@ -74,8 +78,9 @@ func Plot(file, title string, targets []Target, family []Results) error {
 func barLength(r *Results, t int, relative bool) float64 {
 	v := Median(r.Samples[t])
 	if relative {
-		v = min(v/Median(r.Samples[1]), longestBar)
+		v /= Median(r.Samples[1])
 	}
+	v = min(v, longestBar)
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return 0
 	}

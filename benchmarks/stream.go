@@ -65,3 +65,10 @@ func newValue(n int) []byte {
 	}
 	return v
 }
+
+// newNoise makes n random bytes, the same ones each time.
+func newNoise(n int) []byte {
+	v := make([]byte, n)
+	_, _ = rand.NewChaCha8([32]byte{1}).Read(v) // never fails
+	return v
+}
