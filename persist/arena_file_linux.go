@@ -228,18 +228,18 @@ func copyUsed(dst, src []byte) {
 	}
 }
 
-// hugePages says whether the system backs the mapping with large pages where it can.
+// hugePages says whether the system backs the mapping with large pages where it
+// can. What shmem_enabled says of other cases concerns no file system that is mounted.
 func (m *memoryFile) hugePages() bool {
 	if m.huge {
 		return true
 	}
 	text, err := os.ReadFile("/sys/kernel/mm/transparent_hugepage/shmem_enabled")
-	if err == nil && m.volatile {
-		for _, how := range []string{"[always]", "[within_size]", "[advise]", "[force]"} {
-			if strings.Contains(string(text), how) {
-				return true
-			}
-		}
+	switch {
+	case err == nil && strings.Contains(string(text), "[deny]"):
+		return false
+	case err == nil && m.volatile && strings.Contains(string(text), "[force]"):
+		return true
 	}
 	how := mountOption(m.path, "huge")
 	return how != "" && how != "never"

@@ -59,7 +59,7 @@ func (m *memory) tell() {
 	}
 	line.Msg("item memory is in a file")
 	if !n.HugePages {
-		m.log.Info().Msg("the memory file has small pages, which makes large caches slower; mount its tmpfs with huge=within_size, or write within_size to /sys/kernel/mm/transparent_hugepage/shmem_enabled")
+		m.log.Info().Msg("the memory file has small pages, which makes large caches slower; mount its tmpfs with huge=within_size (mount -o remount,huge=within_size does it for files made later)")
 	}
 }
 
