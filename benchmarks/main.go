@@ -26,6 +26,7 @@ func run() error {
 	holdfast := flag.String("holdfast", "bin/holdfast", "the holdfast binary")
 	rivals := flag.String("rivals", "memcached", "servers to compare with, by comma, the one that bars are for first; name=path names one")
 	rounds := flag.Int("rounds", 5, "interleaved rounds")
+	flag.DurationVar(&o.Limit, "limit", 0, "begin no further round of anything when so much time has passed; 0: take all rounds")
 	flag.DurationVar(&o.Time, "time", 2*time.Second, "how long one run of a load lasts")
 	only := flag.String("only", "", `take only the measures whose "family: name" matches this expression`)
 	flag.Float64Var(&o.Scale, "scale", 1, "multiplies all numbers of items; bars are for 1")
@@ -70,7 +71,7 @@ func (b *Bench) report(measures []Measure, rounds int, dir string) error {
 		return err
 	}
 	about = append(about, "load average at the end: "+loadAverage(),
-		fmt.Sprintf("medians of %d interleaved rounds, runs of %v, scale %g", rounds, b.Time, b.Scale),
+		fmt.Sprintf("medians of %d interleaved rounds at most, runs of %v, scale %g", mostSamples(results), b.Time, b.Scale),
 		fmt.Sprintf("bars and aims are for %s; a ratio is %s / rival", b.Targets[1].Name, b.Targets[0].Name))
 	about = append(about, b.notes...)
 	for _, line := range about {
@@ -83,4 +84,12 @@ func (b *Bench) report(measures []Measure, rounds int, dir string) error {
 		return nil
 	}
 	return save(dir, time.Now(), about, b.Targets, results)
+}
+
+// mostSamples is how many rounds the measure has that has the most.
+func mostSamples(results []Results) (most int) {
+	for _, r := range results {
+		most = max(most, len(r.Samples[0]))
+	}
+	return most
 }

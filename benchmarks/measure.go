@@ -50,6 +50,7 @@ type Stage struct {
 // Options are what the command line says of a run.
 type Options struct {
 	Time  time.Duration // of one run of a load
+	Limit time.Duration // after which no further round begins; 0: none
 	Scale float64       // of the numbers of items; below 1 only to try the program
 	Only  *regexp.Regexp
 	Short bool
@@ -175,12 +176,17 @@ func (b *Bench) Run(measures []Measure, rounds int) ([]Results, error) {
 	if len(results) == 0 {
 		return nil, fmt.Errorf("no measure matches %v", b.Only)
 	}
+	began := time.Now()
 	for _, stage := range stages {
 		n := rounds
 		if stage.Rounds > 0 {
 			n = min(n, stage.Rounds)
 		}
 		for round := range n {
+			if round > 0 && b.Limit > 0 && time.Since(began) > b.Limit {
+				b.Log(fmt.Sprintf("%s: the time is over after %d of %d rounds", stage.Name, round, n))
+				break
+			}
 			b.Log(fmt.Sprintf("%s, round %d of %d", stage.Name, round+1, n))
 			for t := range b.Targets {
 				err := b.stage(stage, t, results, byStage[stage])
