@@ -30,7 +30,7 @@ type growthWay struct {
 	name string
 	// program is the proxy, with {config} for its file and {port}.
 	program []string
-	// config is the file before (4 nodes) and after (5).
+	// config is the file for these nodes: before, and then one more.
 	config func(nodes []string, before []string) string
 	// restart: it cannot read its file anew.
 	restart bool
@@ -100,9 +100,20 @@ func runGrowth(args []string) error {
 func (g *growth) ways() []growthWay {
 	program := []string{g.holdfast, "proxy", "-l", "127.0.0.1", "-p", "{port}", "-t", "1", "--config", "{config}"}
 	pool := func(distribution string) func([]string, []string) string {
-		return func(nodes, _ []string) string { return "pools:\n" + growthPool("pool", distribution, nodes) }
+		return func(nodes, _ []string) string {
+			return fmt.Sprintf("epoch: %d\npools:\n%s", len(nodes), growthPool("pool", distribution, nodes))
+		}
+	}
+	migrate := func(nodes, before []string) string {
+		text := fmt.Sprintf("epoch: %d\npools:\n%s", len(nodes), growthPool("before", "jump", before))
+		if len(nodes) == len(before) {
+			return text
+		}
+		return text + growthPool("after", "jump", nodes) +
+			fmt.Sprintf("routes:\n  migrate: {from: before, to: after, over: %v}\n", g.time/2)
 	}
 	ways := []growthWay{
+		{name: "jump, migrated", program: program, config: migrate},
 		{name: "jump", program: program, config: pool("jump")},
 		{name: "modula", program: program, config: pool("modula")},
 	}
@@ -184,7 +195,15 @@ func (g *growth) run(w growthWay) ([]growthPoint, error) {
 		}
 		return err
 	}
-	return g.load(proxy.Addr, change)
+	points, err := g.load(proxy.Addr, change)
+	if err != nil {
+		return nil, err
+	}
+	items, err := Memcached.Wire(false).Items(nodes[nodesAfter-1])
+	if err == nil && items == 0 {
+		err = fmt.Errorf("the new node has nothing: the config was not taken; the proxy said: %s", &proxy.said)
+	}
+	return points, err
 }
 
 // writeGrowth prints what the lines of the plot come to.
