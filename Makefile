@@ -33,7 +33,7 @@ test: setup build ## all tests: unit, race, scripts, dialogues with real servers
 	go test -timeout 30m -race -short -skip 'Every|Byte|Cut|Crash|Huge|Fuzz' ./persist # what is left out has one goroutine
 
 test-long: setup build ## the soak: half an hour of everything at once, hundreds of kills, stale reads, then the fuzzers
-	HOLDFAST_LONG=30m go test -run 'Mixed|TestKill|FullAnywhere|TestStale|ManyNodes' -v -timeout 120m ./integration ./slab
+	HOLDFAST_LONG=30m go test -run 'Mixed|TestKill|FullAnywhere|TestStale|ManyNodes|TestGrow|TestReloads' -v -timeout 120m ./integration ./slab
 	$(MAKE) fuzz FUZZTIME=2m
 
 lint: ## go vet, staticcheck, errcheck, gofumpt; for other systems too

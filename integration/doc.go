@@ -89,7 +89,8 @@
 // what a read may show: nothing, or a number not below that of the last write or
 // deletion that was acknowledged when the read began. What failed may have happened
 // or not, until a later one is acknowledged. That the checker finds stale reads is
-// shown with a proxy that is known for them. These tests are for root on Linux.
+// shown with a proxy that is known for them, and with pools that are changed without
+// care. These tests are for root on Linux.
 //
 // Non-goals: load, speed and anything that needs a look inside the server.
 package integration
