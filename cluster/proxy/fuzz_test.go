@@ -112,3 +112,53 @@ func containsWord(words string, word []byte) bool {
 	}
 	return false
 }
+
+// fuzzHost is the server of a rig.
+type fuzzHost struct{ server.Host }
+
+func (fuzzHost) SetVerbosity(int)            {}
+func (fuzzHost) ConnStats() server.ConnStats { return server.ConnStats{} }
+
+// FuzzClient has a client say anything to a proxy of real nodes. Whatever it is, each
+// request that goes on gets one reply: no lane waits for more, or hears more.
+func FuzzClient(f *testing.F) {
+	for i, said := range []string{
+		"delete noreply\r\n", "delete noreply noreply\r\nget noreply\r\n", "touch noreply 5\r\n", "incr noreply 1 noreply\r\n",
+		"get a bb ccc\r\nset a 1 2 3 noreply\r\nxyz\r\n", "set a 0 0 1\r\nxyz\r\n", "cas a 0 0 1 5\r\nx\r\n",
+		"mg a v q O1 k\r\nms bb 3 T5 MA\r\nabc\r\nma n N0 J5 v\r\nmd a q I\r\nmn\r\n", "mg YQ== b v k\r\nme a\r\nme YQ== b\r\n",
+		"gat 5 a bb\r\ngats x a\r\nget\r\n", "stats\r\nversion\r\nverbosity 1\r\nflush_all 0 noreply\r\nlru_crawler metadump all\r\n",
+		"set big 0 0 20000\r\n" + string(bytes.Repeat([]byte("v"), 20000)) + "\r\nget big big\r\nmg big v\r\n",
+		"set big 0 0 20000\r\nshort\r\n", "mg a s t f h l c v k O123 b\r\n", "ms a S1\r\nx\r\n", "ms a 1 MX\r\nx\r\nmg a x y z\r\n",
+	} {
+		f.Add(uint16(i*11), []byte(said))
+	}
+	f.Fuzz(func(t *testing.T, cut uint16, said []byte) {
+		r := newRig(t, 2, nil).withNodes(2)
+		r.p.Attach(fuzzHost{})
+		c, d := r.loop.NewClient(), r.loop.NewClient()
+		for len(said) > 0 {
+			n := min(1+int(cut)%97, len(said))
+			cut = cut*31 + 7
+			c.Say(said[:n])
+			if cut%5 == 0 {
+				r.run()
+			}
+			said = said[n:]
+		}
+		r.run()
+		for _, k := range keysOf(r, 1, 2) {
+			same(t, r.ask(d, "set "+k+" 7 0 1\r\nx\r\n"), "STORED\r\n")
+			same(t, r.ask(d, "get "+k+"\r\n"), "VALUE "+k+" 7 1\r\nx\r\nEND\r\n")
+		}
+		for _, n := range r.executor().lanes {
+			if n != nil && (n.n != 0 || n.used != 0 || n.b.stats.violations.Load() != 0) {
+				t.Errorf("%s: %d requests without a reply, %d bytes unread, %d violations",
+					n.b.name(), n.n, n.used, n.b.stats.violations.Load())
+			}
+		}
+		c.HangUp()
+		if used := r.p.budget.used.Load(); used != 0 {
+			t.Errorf("%d bytes are still counted", used)
+		}
+	})
+}
