@@ -21,6 +21,7 @@ var hotPaths = []struct{ name, in string }{
 	{"Touch", "touch hit 100\r\n"},
 	{"Delete", "delete none\r\n"},
 	{"GetLarge", "get large\r\n"},
+	{"SetLarge", fmt.Sprintf("set large 0 0 100000\r\n%0100000d\r\n", 1)},
 	{"Pipeline16", strings.Repeat("get hit\r\nset new 0 0 1\r\nx\r\n", 8)},
 	{"Multiget50Meta", strings.Repeat("mg key:7 k v q\r\n", 50) + "mn\r\n"},
 }

@@ -24,11 +24,12 @@ type executor struct {
 	small, large []*flight
 	blobs        blobPool
 	again        []*call
-	groups       []*call // of the multiget being made
-	owners       []*lane // by cell, likewise
-	line         []byte  // where replies are rewritten
-	told         *answer // of tell, while it is not in use
-	valueLine    []byte  // and VALUE lines
+	groups       []*call    // of the multiget being made
+	owners       []*lane    // by cell, likewise
+	line         []byte     // where replies are rewritten
+	told         *answer    // of tell, while it is not in use
+	sink         *valueSink // likewise, of BeginValue
+	valueLine    []byte     // and VALUE lines
 	opaque       uint32
 	// reading says that the batch has no write: only then may a request take the
 	// other lane, for the requests of a batch must not overtake each other.

@@ -21,7 +21,12 @@ type valueSink struct {
 
 // BeginValue prepares for the value of r.
 func (x *executor) BeginValue(_ *server.Session, r *protocol.Request) server.Sink {
-	k := &valueSink{x: x, r: *r}
+	k := x.sink
+	x.sink = nil
+	if k == nil { // or several are on their way
+		k = &valueSink{x: x}
+	}
+	k.r, k.filled = *r, 0
 	if r.ValueLen <= x.p.valueMax {
 		k.blob = x.blobs.get(r.ValueLen + len(protocol.CRLF))
 	}
@@ -63,10 +68,11 @@ func (k *valueSink) Finish(s *server.Session, ok bool) {
 	f.depart()
 }
 
-// Abort lets go of the value.
+// Abort lets go of the value, and keeps the sink for the next one.
 func (k *valueSink) Abort() {
 	if k.blob != nil {
 		k.blob.Unpin()
 		k.blob = nil
 	}
+	k.x.sink = k
 }
