@@ -245,6 +245,7 @@ func (s *faultStage) idle() error {
 // a healthy key in one piece.
 func (s *faultStage) pipeline() error {
 	script := []Ask{s.healthy(2), s.request(), s.keys.get(s.keys.bad[1]), s.healthy(3)}
+	script[1].MissFollows = s.kind.misses
 	if err := s.client.Send(script...); err != nil {
 		s.res.main = trouble(err)
 		return nil

@@ -65,6 +65,8 @@ type Ask struct {
 	Noop bool
 	// Miss is the line that would be a miss.
 	Miss string
+	// MissFollows says that the next reply in the pipeline may be END alone.
+	MissFollows bool
 }
 
 // KeyValue is a key and the only value it may have.
@@ -242,7 +244,7 @@ func (s *StrictConn) values(a Ask) Outcome {
 // the same get, as far as it is here already.
 func (s *StrictConn) moreValues(a Ask) bool {
 	b, err := s.r.Peek(s.r.Buffered())
-	more := strings.HasPrefix(string(b), "END\r")
+	more := !a.MissFollows && strings.HasPrefix(string(b), "END\r")
 	for _, kv := range a.Values {
 		more = more || strings.HasPrefix(string(b), "VALUE "+kv.Key+" ")
 	}
