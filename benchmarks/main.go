@@ -65,7 +65,10 @@ func run() error {
 // report runs the measures, prints what they found, and keeps it in a directory
 // if one is named.
 func (b *Bench) report(measures []Measure, rounds int, dir string) error {
-	about := b.describe()
+	about := describe(b.Targets)
+	if t := b.Backend; t.Name != "" {
+		about = append(about, fmt.Sprintf("behind each proxy: %d × %s: %s", proxyBackends, t.Name, t.Version()))
+	}
 	results, err := b.Run(measures, rounds)
 	if err != nil {
 		return err

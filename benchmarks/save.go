@@ -15,20 +15,16 @@ import (
 )
 
 // describe is what a reader of figures must know of where they are from.
-func (b *Bench) describe() []string {
+func describe(targets []Target) []string {
 	lines := []string{
 		fmt.Sprintf("machine: %s, %d cores, %s", procField("/proc/cpuinfo", "model name"),
 			runtime.NumCPU(), procField("/proc/meminfo", "MemTotal")),
 		fmt.Sprintf("kernel: %s; %s; load average at the start: %s", kernel(), runtime.Version(), loadAverage()),
 		"commit: " + commit(),
 	}
-	for _, t := range b.Targets {
+	for _, t := range targets {
 		flags := strings.Join(t.Kind.flags(1, 1024), " ")
 		lines = append(lines, fmt.Sprintf("%s: %s; flags as in %s", t.Name, t.Version(), flags))
-	}
-	if t := b.Backend; t.Name != "" {
-		lines = append(lines, fmt.Sprintf("behind each proxy: %d × %s: %s; flags as in %s",
-			proxyBackends, t.Name, t.Version(), strings.Join(t.Kind.flags(1, 1024), " ")))
 	}
 	return lines
 }
