@@ -83,7 +83,7 @@ func runGrowth(args []string) error {
 		return err
 	}
 	var text strings.Builder
-	for _, line := range (&Bench{Targets: []Target{{Name: "holdfast", Program: []string{g.holdfast}}}}).describe() {
+	for _, line := range describe([]Target{{Name: "holdfast", Program: []string{g.holdfast}}}) {
 		fmt.Fprintln(&text, line)
 	}
 	fmt.Fprintf(&text, "%d keys of 1000 bytes, %d reads a second, %v a run, windows of %v\n\n```\n", g.keys, g.rate, g.time, g.window)
