@@ -57,7 +57,7 @@
 //
 // # Not the business of this package
 //
-// Finding servers is cluster/discover's. The proxy itself, its routes, health and
-// statistics are not in this version. The config file has room for them: routes beside pools, timeouts and
-// TLS inside a pool. Reading files and printing is cmd/holdfast's.
+// It reads no file, asks nobody and starts nothing: cluster/discover finds configs
+// and follows them, cluster/health decides which servers are read, cluster/proxy
+// serves.
 package cluster

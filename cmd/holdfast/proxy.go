@@ -234,7 +234,8 @@ func (s *proxyService) serve(ctx context.Context, lns []net.Listener) error {
 	}
 	removePid := announce(&s.o.options, s.log, lns)
 	defer removePid()
-	zerolog.SetGlobalLevel(logLevel(s.o.server.Verbosity))
+	// What becomes of the nodes is logged at any verbosity: it is what a proxy is asked about.
+	zerolog.SetGlobalLevel(min(logLevel(s.o.server.Verbosity), zerolog.InfoLevel))
 	handled := make(chan struct{})
 	go func() {
 		defer close(handled)

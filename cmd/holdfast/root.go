@@ -18,6 +18,7 @@ func newRootCommand(stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
   holdfast serve -m 1024            serve one gigabyte on 127.0.0.1:11211
   holdfast -p 11211 -m 1024 -l '*'  the same on all addresses: memcached's options
                                     without a subcommand serve too
+  holdfast proxy --nodes a,b,c      serve many nodes behind one address
   holdfast admin stats              look at a running server`,
 		Version:       server.Version,
 		SilenceUsage:  true,
