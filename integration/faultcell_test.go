@@ -65,7 +65,7 @@ func (r *cellResult) detail() string {
 // run plays the cell. scale lengthens all times, for a second try on a machine that
 // is busy.
 func (c *faultCell) run(scale int) *cellResult {
-	s := &faultStage{faultCell: c, timeout: atOnceTimeout, res: &cellResult{}}
+	s := &faultStage{faultCell: c, timeout: atOnceTimeout * time.Duration(min(scale, 3)), res: &cellResult{}}
 	if c.fault.Hangs {
 		s.timeout = hangTimeout * time.Duration(scale)
 	}
