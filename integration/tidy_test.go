@@ -30,7 +30,7 @@ var mayImport = map[string][]string{
 	"persist":        {"std", "slab", "golang.org/x/sys/unix", "github.com/rs/zerolog", "github.com/zeebo/xxh3", "github.com/klauspost/compress/s2", "github.com/klauspost/compress/zstd"},
 	"cluster":        {"std-", "time", "github.com/dgryski/go-jump", "github.com/goccy/go-yaml", "github.com/goccy/go-yaml/ast", "github.com/goccy/go-yaml/parser", "github.com/goccy/go-yaml/token", "github.com/zeebo/xxh3"},
 	"server":         {"std", "protocol", "slab", "golang.org/x/sys/unix", "github.com/rs/zerolog", "github.com/valyala/bytebufferpool"},
-	"cluster/proxy":  {"std", "protocol", "server", "cluster", "cluster/health", "github.com/rs/zerolog", "github.com/zeebo/xxh3"},
+	"cluster/proxy":  {"std", "protocol", "server", "cluster", "cluster/health", "cluster/hotkeys", "github.com/rs/zerolog", "github.com/zeebo/xxh3"},
 	"cmd/holdfast":   {"std", "protocol", "slab", "server", "persist", "cluster", "cluster/discover", "cluster/proxy", "golang.org/x/sys/unix", "github.com/rs/zerolog", "github.com/spf13/cobra"},
 	"integration":    {"std", "protocol", "slab", "server", "persist", "cluster"},
 	"benchmarks":     {"std", "protocol", "slab", "golang.org/x/sys/unix", "github.com/HdrHistogram/hdrhistogram-go", "gonum.org/v1/plot", "gonum.org/v1/plot/plotter", "gonum.org/v1/plot/vg", "gonum.org/v1/plot/vg/draw"},

@@ -20,6 +20,7 @@
 //
 // # Goroutines and locks
 //
-// None: each event loop has a Sketch of its own. Who wants them together has each
-// loop call Top, and adds up with Merge.
+// None: each event loop has a Sketch of its own. Who wants them together calls Top of
+// each, and adds up with Merge; a lock around Sample, Top and Halve is enough for
+// that, and Due, which is all that most requests cost, needs none.
 package hotkeys

@@ -35,9 +35,18 @@ type Hot struct {
 // Note tells of a request for key, which it does not keep. hash is a hash of
 // all of key; two keys of the same one are taken for one.
 func (s *Sketch) Note(hash uint64, key []byte) {
+	if s.Due() {
+		s.Sample(hash, key)
+	}
+}
+
+// Due counts a request, and says whether its key is to be sampled: for who does
+// not want to hash the keys of all others, or takes a lock to sample. It touches
+// nothing that the methods below look at.
+func (s *Sketch) Due() bool {
 	if s.skip > 0 {
 		s.skip--
-		return
+		return false
 	}
 	// From 1 to 2*Every-1, Every in the mean: clients that ask in a fixed order must
 	// not have always the same of their keys sampled. The numbers are Weyl's
@@ -45,11 +54,11 @@ func (s *Sketch) Note(hash uint64, key []byte) {
 	s.random += 0x9e3779b97f4a7c15
 	x := (s.random ^ s.random>>32) * 0xd6e8feb86659fd93
 	s.skip = int((x >> 32) % (2*Every - 1))
-	s.sample(hash, key)
+	return true
 }
 
-// sample counts a key.
-func (s *Sketch) sample(hash uint64, key []byte) {
+// Sample counts a key; see Note.
+func (s *Sketch) Sample(hash uint64, key []byte) {
 	s.total++
 	for i := range s.hashes[:s.used] {
 		if s.hashes[i] == hash {

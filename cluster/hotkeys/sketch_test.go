@@ -24,7 +24,7 @@ func TestBounds(t *testing.T) {
 		for range samples {
 			key := fmt.Sprint("key", zipf.Uint64())
 			exact[key]++
-			s.sample(xxh3.HashString(key), []byte(key))
+			s.Sample(xxh3.HashString(key), []byte(key))
 		}
 		if s.Total() != uint64(samples) {
 			t.Fatalf("%d samples, want %d", s.Total(), samples)
@@ -80,14 +80,14 @@ func TestNoteFindsHotKeys(t *testing.T) {
 func TestHalve(t *testing.T) {
 	var s Sketch
 	for _, key := range strings.Split("c a a b a a b a a b a a b a", " ") { // c, in the first place, is forgotten
-		s.sample(xxh3.HashString(key), []byte(key))
+		s.Sample(xxh3.HashString(key), []byte(key))
 	}
 	s.Halve()
 	if got, want := s.Top(nil, 9), []Hot{{"a", 4, 0}, {"b", 2, 0}}; !slices.Equal(got, want) || s.Total() != 7 {
 		t.Errorf("%+v of %d, want %+v of 7", got, s.Total(), want)
 	}
-	s.sample(xxh3.HashString("d"), []byte("d"))
-	s.sample(xxh3.HashString("b"), []byte("b"))
+	s.Sample(xxh3.HashString("d"), []byte("d"))
+	s.Sample(xxh3.HashString("b"), []byte("b"))
 	if got, want := s.Top(nil, 9), []Hot{{"a", 4, 0}, {"b", 3, 0}, {"d", 1, 0}}; !slices.Equal(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}

@@ -30,6 +30,7 @@
 //	sink.go blob.go  long values, that are not copied
 //	backend.go     what all loops share of a server
 //	admin.go stats.go counters.go  commands without a key, and what is counted
+//	hot.go         the keys that are asked for most
 //
 // # Invariants
 //
@@ -52,6 +53,8 @@
 //
 // # Locks
 //
-// Proxy.mu guards the lists of executors and backends. Nothing else is locked: the
+// Proxy.mu guards the lists of executors and backends, hotKeys.mu the counts of a
+// loop's hot keys; neither is taken within the other. Health and journals have
+// locks of their own (package health). Nothing else is locked: the
 // tree of pools is one atomic pointer, counters are atomic.
 package proxy

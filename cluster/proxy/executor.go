@@ -35,6 +35,7 @@ type executor struct {
 	// other lane, for the requests of a batch must not overtake each other.
 	reading bool
 	heavy   heavyKeys
+	hot     hotKeys
 
 	legs   []*leg // free
 	fans   []*fan
@@ -65,6 +66,7 @@ func (x *executor) Settle(now int64) int64 {
 	if x.chores != 0 && now >= x.chores {
 		x.chore(now)
 	}
+	x.hot.age(now)
 	for i := 0; i < len(x.dirty); i++ {
 		x.dirty[i].flush()
 	}
@@ -146,6 +148,7 @@ func (x *executor) Execute(s *server.Session, b *protocol.Batch) {
 	f := x.newFlight(s, len(b.Requests)+len(b.Keys))
 	t := x.p.tree.Load()
 	x.reading = readsOnly(b)
+	x.hot.note(b.Keys)
 	for i := range b.Requests {
 		x.request(f, t, &b.Requests[i])
 	}

@@ -31,6 +31,8 @@ func (p *Proxy) stats(args [][]byte) string {
 				b = be.appendStats(b)
 			}
 		}
+	case "hotkeys":
+		b = p.appendHot(b)
 	case "config":
 		for i, line := range bytes.Split(bytes.TrimRight(t.text, "\n"), []byte("\n")) {
 			b = protocol.AppendStat(b, strconv.Itoa(i+1), string(line))

@@ -45,6 +45,7 @@ const (
 // newProxyCommand serves many nodes behind one address.
 func newProxyCommand(stderr io.Writer) *cobra.Command {
 	o := &proxyOptions{options: *newOptions("holdfast", false)}
+	o.memoryMB = 0
 	cmd := &cobra.Command{
 		Use:   "proxy",
 		Short: "Serve many nodes behind one address",

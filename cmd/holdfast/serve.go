@@ -284,7 +284,10 @@ func announce(o *options, log zerolog.Logger, lns []net.Listener) (removePid fun
 		addrs[i] = ln.Addr().String()
 	}
 	event := log.Info().Str("version", server.Version).Int("pid", os.Getpid()).
-		Int64("memory_mb", o.memoryMB).Int("threads", o.server.Threads).Strs("listen", addrs)
+		Int("threads", o.server.Threads).Strs("listen", addrs)
+	if o.memoryMB > 0 { // not a proxy
+		event.Int64("memory_mb", o.memoryMB)
+	}
 	switch {
 	case len(lns) == 0:
 		log.Warn().Msg("there is nothing to listen on: -p is 0 and there is no -s")
