@@ -126,7 +126,8 @@ type MigrateRoute struct {
 	// Start is when it begins, as 2026-01-31T20:00:00Z. If left out it is when the route is
 	// loaded first: with more than one proxy all need the same Start.
 	Start string `yaml:"start,omitempty"`
-	// Over is how long it takes; 1h if left out.
+	// Over is how long it takes; 1h if left out. Ten seconds after that nothing is
+	// brought over any more, and half a minute later the route can be taken out.
 	Over time.Duration `yaml:"over,omitempty"`
 }
 

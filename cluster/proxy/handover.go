@@ -22,6 +22,9 @@ import (
 //
 // A mark is an item that meta commands see as stale; for all requests through
 // here it is not there. Before the change-over all goes to old, and deletes to both.
+// A while after the last key has changed over nothing is fetched any more and nothing
+// marked: all goes to fresh alone, and once the last mark has gone too the route can
+// be taken out of the config.
 type handover struct {
 	fresh, old node
 	begin      int64 // Unix time in nanoseconds; 0 with over 0 is a warm-up
@@ -48,8 +51,20 @@ func (r *handover) home(key []byte, op protocol.Op) *pool { return r.fresh.home(
 
 func (r *handover) patience() int64 { return r.wait }
 
+// ended says that the migration is over, for the proxy whose clock is slowest too.
+func (r *handover) ended(x *executor) bool {
+	return r.over != 0 && x.now+x.wall > r.begin+r.over+skew
+}
+
 // handoverSeed makes the order of keys independent of who owns them.
 const handoverSeed = 0x41b7
+
+// stays says that both places have the key on the same server: when a pool grows most
+// keys do not move.
+func (r *handover) stays(c *call) bool {
+	fresh, old := r.fresh.home(c.key, c.op), r.old.home(c.key, c.op)
+	return fresh == old || fresh.owner(c.key).slot.Address == old.owner(c.key).slot.Address
+}
 
 // until is how long the old place has key still, in nanoseconds; none if it is below 1.
 func (r *handover) until(x *executor, key []byte) int64 {
@@ -71,6 +86,10 @@ const (
 )
 
 func (r *handover) start(x *executor, c *call) {
+	if r.stays(c) || r.ended(x) {
+		r.fresh.start(x, c)
+		return
+	}
 	left := r.until(x, c.key)
 	plainDelete := isDelete(c.op) && effectOf(c) == effStore && !hasFlag(c, 'I') && !hasFlag(c, 'x') && !hasFlag(c, 'T')
 	switch {
@@ -110,6 +129,9 @@ func (r *handover) legDone(l *leg, a *answer) {
 	_, stale := a.returned('X')
 	hit := a.status == protocol.StatusMetaHit || a.status == protocol.StatusMetaValue
 	switch {
+	case l.phase == handRun && hit && stale && l.up.op == protocol.OpMetaGet:
+		a.letGo() // it has been deleted since it was asked for
+		l.finish(l.x.absent(l.up))
 	case l.phase == handRun:
 		r.ran(l, a)
 	case l.phase == handFill || l.phase == handClear:

@@ -6,7 +6,7 @@ import "github.com/holdfast-cache/holdfast/protocol"
 // twice and an answer that does not come leaves the item in doubt.
 func changes(r *protocol.Request) bool {
 	switch r.Op {
-	case protocol.OpGet, protocol.OpGets, protocol.OpGat, protocol.OpGats, protocol.OpMetaDebug, protocol.OpVersion:
+	case protocol.OpGet, protocol.OpGets, protocol.OpGat, protocol.OpGats, protocol.OpMetaDebug, protocol.OpMetaNoop, protocol.OpVersion:
 		return false
 	case protocol.OpMetaGet:
 		m := &r.Meta
