@@ -97,24 +97,34 @@ func silentNode(t *testing.T) string {
 	return ln.Addr().String()
 }
 
-// routeProxy is a proxy of one loop, in front of pools of one server each.
+// routeProxy is a proxy in front of pools of one server each.
 type routeProxy struct {
 	*Proxy
 	addr string
 	*routeClient
 }
 
-// startRoutes starts a proxy with a pool for each name and address of pools, which
-// alternate, and these routes.
+// startRoutes starts a proxy of one loop with a pool for each name and address of
+// pools, which alternate, and these routes.
 func startRoutes(t *testing.T, routes string, pools ...string) *routeProxy {
 	t.Helper()
+	return startRoutesOn(t, 1, routes, pools...)
+}
+
+func startRoutesOn(t *testing.T, loops int, routes string, pools ...string) *routeProxy {
+	t.Helper()
 	conf := routesConfig(t, routes, pools...)
+	if loops > 1 {
+		for _, pool := range conf.Pools {
+			pool.Timeout = longEnough // what is held there is let go by the test
+		}
+	}
 	p, err := New(Config{Version: "1.6.45-test", BufferLimit: 64 << 20, ValueMax: 8 << 20}, conf, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg := server.DefaultConfig()
-	cfg.Threads, cfg.ReqsPerEvent = 1, 64
+	cfg.Threads, cfg.ReqsPerEvent = loops, 64
 	rp := &routeProxy{Proxy: p}
 	rp.addr, _ = serveRoutes(t, &cfg, p, func() {})
 	rp.routeClient = dialRoute(t, rp.addr)
