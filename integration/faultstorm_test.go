@@ -195,6 +195,7 @@ func (r *faultRig) round(rng *rand.Rand, c *StrictConn, kind *proxyKind, res *st
 	var script []Ask
 	for range 1 + rng.IntN(1+rng.IntN(stormPipeline)) {
 		if a, ok := r.randomAsk(rng, kind); ok {
+			a.SameFollows = true
 			script = append(script, a)
 		}
 	}

@@ -65,8 +65,9 @@ type Ask struct {
 	Noop bool
 	// Miss is the line that would be a miss.
 	Miss string
-	// MissFollows says that the next reply in the pipeline may be END alone.
-	MissFollows bool
+	// MissFollows says that the next reply in the pipeline may be END alone, and
+	// SameFollows that it may be of the same keys, too.
+	MissFollows, SameFollows bool
 }
 
 // KeyValue is a key and the only value it may have.
@@ -243,6 +244,9 @@ func (s *StrictConn) values(a Ask) Outcome {
 // moreValues tells whether behind an error line there comes more of the reply to
 // the same get, as far as it is here already.
 func (s *StrictConn) moreValues(a Ask) bool {
+	if a.SameFollows {
+		return false // it will be found to be a reply too many
+	}
 	b, err := s.r.Peek(s.r.Buffered())
 	more := !a.MissFollows && strings.HasPrefix(string(b), "END\r")
 	for _, kv := range a.Values {

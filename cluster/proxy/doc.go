@@ -27,6 +27,13 @@
 //	lane_end.go    time-outs, and the connection's end
 //	fence.go       what happens before a node that was away is read again
 //	reply.go       which reply belongs to which request
+//	node.go        the tree of routes, selectors, and their description
+//	order.go       requests of one batch for one key, where routes take steps
+//	leg.go fan.go  the calls that routes make, one by one and several at once
+//	effect.go      what a request does to copies of an item, and its time to live
+//	replicate.go failover.go handover.go mark.go absent.go  routes: replicate and
+//	               failover; warmup and migrate
+//	split.go near.go coalesce.go shadow.go ratelimit.go  the other routes
 //	sink.go blob.go  long values, that are not copied
 //	backend.go     what all loops share of a server
 //	admin.go stats.go counters.go  commands without a key, and what is counted
@@ -50,11 +57,16 @@
 //	    late is taken off and forgotten. After twice the time the connection ends.
 //	X7  Lanes, flights, calls and blobs belong to one loop and are touched by it
 //	    alone; a backend's state is atomic.
+//	X8  A route answers the call it was started with once, and makes its own calls on
+//	    the same loop. What it must know of a request is in its legs, and what all loops
+//	    share of it is atomic, but for the shards of a near cache.
 //
 // # Locks
 //
 // Proxy.mu guards the lists of executors and backends, hotKeys.mu the counts of a
 // loop's hot keys; neither is taken within the other. Health and journals have
 // locks of their own (package health). Nothing else is locked: the
+// Proxy.mu guards the lists of executors and backends. nearShard.mu guards
+// a shard of a near cache, for a look-up at a time. Nothing else is locked: the
 // tree of pools is one atomic pointer, counters are atomic.
 package proxy

@@ -162,3 +162,13 @@ func TestRouteMigrateBefore(t *testing.T) {
 	p.want("delete d\r\n", "NOT_FOUND\r\n")
 	fresh.await(get("d"), miss)
 }
+
+// When a pool grows a key that stays where it is must not be deleted by its own set.
+func TestRouteMigrateStays(t *testing.T) {
+	a := startRouteNode(t)
+	p := startRoutes(t, "  migrate: {from: small, to: big, start: 2020-01-01T00:00:00Z, over: 1m}\n", "small", a.addr, "big", a.addr)
+	for range 20 {
+		p.want(set("k", "1")+get("k")+"incr k 1\r\n", stored+value("k", "1")+"2\r\n")
+		p.want(get("k")+"delete k\r\nadd k 5 0 1\r\n3\r\n"+get("k"), value("k", "2")+"DELETED\r\n"+stored+value("k", "3"))
+	}
+}
