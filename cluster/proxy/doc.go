@@ -64,9 +64,8 @@
 // # Locks
 //
 // Proxy.mu guards the lists of executors and backends, hotKeys.mu the counts of a
-// loop's hot keys; neither is taken within the other. Health and journals have
-// locks of their own (package health). Nothing else is locked: the
-// Proxy.mu guards the lists of executors and backends. nearShard.mu guards
-// a shard of a near cache, for a look-up at a time. Nothing else is locked: the
-// tree of pools is one atomic pointer, counters are atomic.
+// loop's hot keys, nearShard.mu a shard of a near cache for a look-up at a time; none
+// is taken within another. Health and journals have locks of their own (package
+// health). Nothing else is locked: the tree of pools is one atomic pointer, counters
+// are atomic.
 package proxy

@@ -101,9 +101,20 @@ func replicateTest(t *testing.T, answer string) {
 
 func TestRouteMigrate(t *testing.T) {
 	old, fresh := startRouteNode(t), startRouteNode(t)
-	// It is over: all keys belong to the fresh place, and may still be at the old one.
-	p := startRoutes(t, "  migrate: {from: old, to: fresh, start: 2020-01-01T00:00:00Z, over: 1m}\n", "old", old.addr, "fresh", fresh.addr)
+	// All keys have changed over, and may still be at the old place for ten seconds.
+	p := startRoutes(t, "  migrate: {from: old, to: fresh, over: 1ms}\n", "old", old.addr, "fresh", fresh.addr)
 	handoverTest(t, p, old, fresh)
+}
+
+// After that the old place is not asked any more, and no mark is left by a delete.
+func TestRouteMigrateEnds(t *testing.T) {
+	old, fresh := startRouteNode(t), startRouteNode(t)
+	p := startRoutes(t, "  migrate: {from: old, to: fresh, start: 2020-01-01T00:00:00Z, over: 1m}\n", "old", old.addr, "fresh", fresh.addr)
+	old.want(set("k", "old"), stored)
+	p.want(get("k"), miss)
+	p.want(set("d", "1"), stored)
+	p.want("delete d\r\n", "DELETED\r\n")
+	fresh.want("mg d v\r\n", "EN\r\n")
 }
 
 func TestRouteWarmup(t *testing.T) {
