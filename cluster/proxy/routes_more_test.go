@@ -91,6 +91,7 @@ func TestRouteNearCache(t *testing.T) {
 	n := p.tree.Load().root.(*nearCache)
 	for i := range n.shards {
 		s := &n.shards[i]
+		s.mu.Lock()
 		sum := 0
 		for _, v := range s.byKey {
 			sum += v.size()
@@ -98,6 +99,7 @@ func TestRouteNearCache(t *testing.T) {
 		if sum != s.size || s.size > s.most || len(s.order) > 2*len(s.byKey)+nearShards {
 			t.Errorf("shard %d holds %d bytes, says %d, of %d; %d in order, %d kept", i, sum, s.size, s.most, len(s.order), len(s.byKey))
 		}
+		s.mu.Unlock()
 	}
 }
 
