@@ -76,7 +76,7 @@ func newEpollLoop(s *Server) (*epollLoop, error) {
 	}
 	l.lane = newLane(s.handler, &s.buffers, &s.conf)
 	if x, is := l.lane.exec.(LoopExecutor); is {
-		l.exec = x
+		l.exec, l.now = x, LoopTime()
 		x.Bind(l)
 	}
 	return l, nil

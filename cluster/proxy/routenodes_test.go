@@ -136,7 +136,7 @@ func routesConfig(t *testing.T, routes string, pools ...string) *cluster.Config 
 	var text strings.Builder
 	text.WriteString("epoch: 1\npools:\n")
 	for i := 0; i < len(pools); i += 2 {
-		fmt.Fprintf(&text, "  - name: %s\n    timeout: 300ms\n    servers: [%q]\n", pools[i], pools[i+1])
+		fmt.Fprintf(&text, "  - name: %s\n    timeout: 1s\n    connect_timeout: 1s\n    servers: [%q]\n", pools[i], pools[i+1])
 	}
 	text.WriteString("routes:\n" + routes)
 	conf, err := cluster.ParseConfig("test.yml", []byte(text.String()))
