@@ -194,7 +194,7 @@ func luaConfig(nodes []string) string {
 	var b strings.Builder
 	b.WriteString("function mcp_config_pools()\n  return mcp.pool({\n")
 	for i, n := range nodes {
-		host, port, _ := net.SplitHostPort(n)
+		host, port, _ := net.SplitHostPort(n) // it is ours, made by JoinHostPort
 		fmt.Fprintf(&b, "    mcp.backend(\"node%d\", %q, %q),\n", i+1, host, port)
 	}
 	b.WriteString("  })\nend\n\nfunction mcp_config_routes(pool)\n")
