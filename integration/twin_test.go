@@ -202,7 +202,7 @@ func (g *twinTalk) some(words ...string) string {
 func (g *twinTalk) command() string {
 	key, value := g.key(), g.value()
 	exptime := g.pick("0", "0", "0", "1000", "-1")
-	switch g.rng.IntN(14) {
+	switch g.rng.IntN(15) {
 	case 0, 1:
 		verb := g.pick("set", "set", "add", "replace", "append", "prepend")
 		return fmt.Sprintf("%s %s %d %s %d%s\r\n%s", verb, key, g.rng.IntN(3), exptime, len(value), g.pick("", "", " noreply"), value)
@@ -215,7 +215,12 @@ func (g *twinTalk) command() string {
 	case 5:
 		return "set " + g.number() + " 0 0 2\r\n" + g.pick("10", "99", "07", " 5")
 	case 6:
-		return g.pick("incr", "decr") + " " + g.number() + " " + g.pick("0", "1", "5", "1000", "18446744073709551615")
+		// Numbers stay below 1<<63: beyond, memcached looks for a minus sign past
+		// the end of the item, and by what was stored there before answers that
+		// the number is none. The dialogues have the large ones, in fresh memory.
+		return g.pick("incr ", "decr ") + g.number() + " " + g.pick("0", "1", "5", "1000")
+	case 13:
+		return "decr " + g.number() + " 18446744073709551615"
 	case 7:
 		return "ma " + g.number() + g.some("v", "N0", "J5", "D3", "T1000", g.pick("MI", "MD", "M+", "M-"))
 	case 8, 9, 10:
