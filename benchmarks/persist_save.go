@@ -202,7 +202,9 @@ func (s *Session) tailWhileSaving() (figures, error) {
 		default:
 		}
 	}
-	return figures{"tail": float64(busy.ValueAtQuantile(99.9)) / float64(quiet.Latency.ValueAtQuantile(99.9))}, nil
+	during, without := busy.ValueAtQuantile(99.9), quiet.Latency.ValueAtQuantile(99.9)
+	s.bench.Log(fmt.Sprintf("    p99.9 %v during it, %v without, at %.0f gets a second", time.Duration(during), time.Duration(without), l.Rate))
+	return figures{"tail": float64(during) / float64(without)}, nil
 }
 
 // arenaFigure is how long a server takes to have the items of its memory file
