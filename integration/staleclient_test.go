@@ -26,6 +26,8 @@ type staleClient struct {
 	meta bool // use meta commands as well
 	// keeps: the proxy may not close the connection, whatever its nodes do.
 	keeps bool
+	// excuses: stale reads are counted and nothing else.
+	excuses bool
 	// pause is how long to rest after a request, on average: fifty nodes on two
 	// cores want to be left some of them.
 	pause time.Duration
@@ -33,7 +35,7 @@ type staleClient struct {
 	c net.Conn
 	r *bufio.Reader
 
-	hits, misses, writes, errors, reconnects int
+	hits, misses, writes, errors, reconnects, excused int
 }
 
 // errBroken: the connection was closed, or an error was answered that says that it
@@ -55,6 +57,12 @@ func (c *staleClient) run(stop <-chan struct{}) error {
 		err := c.connect()
 		if err == nil {
 			err = c.turn()
+		}
+		var stale *staleError
+		if c.excuses && errors.As(err, &stale) {
+			c.excused++
+			c.close() // there may be more of the reply
+			continue
 		}
 		if errors.Is(err, errBroken) && !c.keeps {
 			c.reconnects++

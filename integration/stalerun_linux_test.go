@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"os"
 	"strings"
 	"sync"
@@ -76,6 +77,7 @@ func cutOff() []fault {
 type staleRun struct {
 	x       *fleet
 	kind    frontend
+	second  *Process // another proxy before the same nodes, if there is one
 	faults  []fault
 	keys    []*register
 	clients []*staleClient
@@ -231,6 +233,7 @@ func (run *staleRun) sum() (all staleClient) {
 		all.writes += c.writes
 		all.errors += c.errors
 		all.reconnects += c.reconnects
+		all.excused += c.excused
 	}
 	return all
 }
@@ -244,8 +247,11 @@ func (run *staleRun) tell() string {
 
 // settled waits until every key can be read, and is as new as its last write or
 // deletion, one that failed included: a proxy that fences makes up for those.
-func (run *staleRun) settled() error {
-	c := &staleClient{dial: run.x.dial, rng: rand.New(rand.NewPCG(run.seed, 0)), keeps: run.kind.keeps}
+func (run *staleRun) settled() error { return run.settledThrough(run.x.dial) }
+
+// settledThrough asks the proxy that dial reaches.
+func (run *staleRun) settledThrough(dial func() (net.Conn, error)) error {
+	c := &staleClient{dial: dial, rng: rand.New(rand.NewPCG(run.seed, 0)), keeps: run.kind.keeps}
 	defer c.close()
 	for _, k := range run.keys {
 		end := time.Now().Add(startWait)

@@ -103,9 +103,21 @@
 // that the next proxy to meet it does not flush again.
 //
 // Not covered: a write that timed out and that the node executes after the delete
-// that was to undo it, because it lay unread in another connection; and what
-// other proxies have in their journals: each fences for itself only. What a proxy
+// that was to undo it, because it lay unread in another connection. What a proxy
 // that died had in its journal is nobody's, but for FlushAtStart.
+//
+// # Several proxies
+//
+// Each fences for itself: it knows of the writes that failed, or were acknowledged, through
+// it and of no others. So all of the above is promised for a key that is written and read
+// through one proxy. Through another one the key may be read as it was before a write that
+// failed, or after it, or as an older snapshot of a restored node has it, until the
+// proxy that the write went through has fenced the node too. Once all have, nothing old is
+// left: each deletes what it has in doubt, after that can no longer happen, and a
+// flush by any counts for all. A proxy fences when it next uses the node, at once if it has
+// traffic. Nothing is shared between the journals of proxies: a proxy that could not tell the
+// node might not be able to tell the others either, and who needs more gives each
+// key one proxy.
 //
 // # Goroutines and locks
 //
