@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -88,4 +89,52 @@ func TestJoinProxy(tt *testing.T) {
 		t.Fatal(err)
 	}
 	t.want(a, "proxy:127.0.0.1:2", "left")
+}
+
+// TestJoinSuspected stops a node that a proxy has no requests for. The other members notice,
+// and so the proxy asks it, and finds it down by itself.
+func TestJoinSuspected(tt *testing.T) {
+	tt.Parallel() // it waits most of the time
+	t := &joinTest{T: tt, secret: filepath.Join(tt.TempDir(), "secret"), seed: "127.0.0.1:1"}
+	if err := os.WriteFile(t.secret, []byte("a secret between the nodes\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a := t.start()
+	t.seed = t.ask(a)["gossip_addr"]
+	b := t.start()
+	p, err := Start(Spec{Binary: proxyBinary(tt), Args: []string{
+		"--nodes", a.Addr + "," + b.Addr, "--join", t.seed, "--gossip", "127.0.0.1:0", "--advertise", "127.0.0.1:1",
+		"--cluster-name", "tests", "--cluster-secret-file", t.secret,
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Kill() })
+	t.want(b, "proxy:127.0.0.1:1", "alive")
+	c := speak(tt, p)
+	for i := range 20 {
+		c.ask(fmt.Sprintf("get key%d\r\n", i), 1)
+	}
+	state := func(n *Process) string {
+		t.Helper()
+		stats, err := p.Stats("stats backends")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stats["backend:"+n.Addr+":state"]
+	}
+	if x, y := state(a), state(b); x != "up" || y != "up" {
+		t.Fatalf("%s and %s", x, y)
+	}
+	if err := b.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(tt, "found down", func() bool { s := state(b); return s == "down" || s == "probing" })
+	if got := state(a); got != "up" {
+		t.Errorf("the other is %s", got)
+	}
+	if err := b.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(tt, "up again", func() bool { return state(b) == "up" })
 }

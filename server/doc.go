@@ -42,6 +42,7 @@
 //	node.go dispatch.go  the Handler of a store, and below it the commands
 //	keeper.go            the seam to what keeps the items beyond the process
 //	identity.go          what tells a proxy one start of a node from another
+//	epochs.go            the newest maps that proxies have told of
 //	discovery.go         the list of nodes, for clients of ElastiCache
 //
 // # Goroutines
@@ -104,6 +105,7 @@
 //	slab.Worker       a batch; then the store's own (see package slab)
 //	logHub            watch lines, under the store's locks
 //	epoll table       EachConn holds it for the walk; EachConn's f must not call the Host
+//	epochs.mu         stats epochs: a look at a table of 64
 //	mailbox, netTransport.mu, gate.mu, Server.mu   leaves: nothing is taken under them
 //
 // # Decisions

@@ -36,6 +36,7 @@ type Node struct {
 		executors []*executor
 	}
 
+	epochs     epochs
 	maintainer maintainer
 }
 

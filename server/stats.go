@@ -75,6 +75,9 @@ func (x *executor) stats(s *Session, r *protocol.Request) {
 		lines = n.clusterStats
 	case "persistence":
 		lines = n.persistenceStats
+	case "epochs":
+		s.Out.Buf = n.epochsCommand(out, rest)
+		return
 	case "reset":
 		n.resetStats()
 		s.Out.Buf = append(out, protocol.ReplyReset...)

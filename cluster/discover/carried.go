@@ -73,6 +73,15 @@ func (s *carried) Reload() {
 	}
 }
 
+// Refresh has the own source looked at, and asks the members that are joined at the start
+// for their map.
+func (s *carried) Refresh() {
+	if s.own != nil {
+		s.own.Refresh()
+	}
+	ring(s.g.meet)
+}
+
 // Stats tells of the own source and of the cluster.
 func (s *carried) Stats(add func(name, value string)) {
 	if s.own != nil {

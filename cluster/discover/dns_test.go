@@ -194,6 +194,21 @@ func TestDNSStatefulSet(t *testing.T) {
 	r.wantServers(t, pods("0", "1"))
 }
 
+// TestDNSRefresh asks before it is time, which is no reason to forget who is being
+// restarted.
+func TestDNSRefresh(t *testing.T) {
+	s := newDNSServer(t)
+	s.has(srvKey, pod("0"), pod("1"))
+	r := run(t, Options{
+		Config:   parse(t, "pools: [{discover: 'srv:"+srvName+"'}]\n"),
+		Resolver: s.resolver(t), DNSInterval: 20 * time.Second,
+	})
+	r.wantServers(t, pods("0", "1"))
+	s.has(srvKey, pod("0"), pod("2"))
+	r.Refresh()
+	r.wantServers(t, pods("0", "1", "2"))
+}
+
 // TestDNSAddresses follows addresses, which do not come back under a new one.
 func TestDNSAddresses(t *testing.T) {
 	s := newDNSServer(t)

@@ -25,7 +25,9 @@
 //	    Reload), and members that others think gone are suspected, never removed.
 //	    Options.KeepFile extends this over a restart of the process.
 //	D4  A file counts when the same text has been found twice in a row, or when
-//	    somebody asks: half a file may be a valid one with fewer servers.
+//	    somebody asks (Reload): half a file may be a valid one with fewer servers. Refresh,
+//	    which whoever speaks to a node can bring about, takes nothing that would not have
+//	    been taken without it, only sooner.
 //	D5  A file of an equal epoch may change what moves no key. One that moves a key, or
 //	    goes back to an earlier epoch, is refused.
 //	D6  Every member takes the map with the highest epoch that it hears of, if it is signed

@@ -24,13 +24,14 @@ const racy = 3 * time.Second
 // file is a config file. A text is taken when it has been found twice in a row: half
 // a file may be a valid one, of fewer servers.
 type file struct {
-	name   string
-	every  time.Duration
-	log    zerolog.Logger
-	reload chan struct{}
-	reads  trouble
-	taken  atomic.Uint64 // configs that were taken, the first included
-	epoch  atomic.Uint64
+	name    string
+	every   time.Duration
+	log     zerolog.Logger
+	reload  chan struct{}
+	refresh chan struct{}
+	reads   trouble
+	taken   atomic.Uint64 // configs that were taken, the first included
+	epoch   atomic.Uint64
 
 	// Run's own.
 	now    *cluster.Config
@@ -43,7 +44,7 @@ type file struct {
 
 // openFile reads the file a first time.
 func openFile(name string, log zerolog.Logger) (*file, error) {
-	f := &file{name: name, every: fileInterval, log: log.With().Str("file", name).Logger(), reload: make(chan struct{}, 1)}
+	f := &file{name: name, every: fileInterval, log: log.With().Str("file", name).Logger(), reload: make(chan struct{}, 1), refresh: make(chan struct{}, 1)}
 	f.reads = trouble{what: "the config file", log: f.log}
 	text, err := f.read()
 	if err != nil {
@@ -88,15 +89,25 @@ func (f *file) read() ([]byte, error) {
 // Run looks at the file from time to time.
 func (f *file) Run(ctx context.Context, deliver func(*cluster.Config)) {
 	deliver(f.now)
-	tick := time.NewTicker(f.every)
-	defer tick.Stop()
 	for {
+		every := f.every
+		if f.seen != nil { // a text that has been found once is not kept waiting
+			every = min(every, fileInterval)
+		}
+		tick := time.NewTimer(every)
 		asked := false
 		select {
 		case <-ctx.Done():
+			tick.Stop()
 			return
 		case <-tick.C:
+		case <-f.refresh:
+			tick.Stop()
+			if f.seen != nil {
+				continue // the second look comes when it is time
+			}
 		case <-f.reload:
+			tick.Stop()
 			asked = true
 		}
 		if c := f.look(asked); c != nil {
@@ -165,11 +176,11 @@ func (f *file) judge(text []byte) (*cluster.Config, error) {
 // Reload looks at the file at once.
 func (f *file) Reload() {
 	f.reads.forget()
-	select {
-	case f.reload <- struct{}{}:
-	default: // somebody has asked already
-	}
+	ring(f.reload)
 }
+
+// Refresh looks at the file at once, and once more soon after if it has changed.
+func (f *file) Refresh() { ring(f.refresh) }
 
 // Stats tells of the file.
 func (f *file) Stats(add func(name, value string)) {

@@ -152,6 +152,28 @@ func TestFileReload(t *testing.T) {
 	}
 }
 
+// TestFileRefresh: who asks for a look without being one to decide gets what would have
+// been taken anyway, and only that.
+func TestFileRefresh(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "pools.yml")
+	write(t, name, "epoch: 1\npools: [{servers: [a]}]\n")
+	r := run(t, Options{File: name, FileInterval: time.Hour})
+	r.wantServers(t, "a")
+	r.Refresh()
+	write(t, name, "epoch: 2\npools: [{servers: [b]}]\n")
+	r.Refresh()
+	r.Refresh() // does not count as the second sight
+	r.wantServers(t, "b")
+	write(t, name, "epoch: 1\npools: [{servers: [a]}]\n")
+	for range 3 {
+		r.Refresh()
+	}
+	r.wantLog(t, "epoch 1 is below")
+	if got := r.servers(); got != "b" {
+		t.Errorf("it is %s", got)
+	}
+}
+
 func TestFileOpenFails(t *testing.T) {
 	dir := t.TempDir()
 	bad := filepath.Join(dir, "bad.yml")

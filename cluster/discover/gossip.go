@@ -47,7 +47,7 @@ type GossipOptions struct {
 	// Address is where clients reach this member, host:port.
 	Address string
 	// Suspected is called, if it is not nil, when others think that a member is
-	// gone: a reason to look after it, and for nothing else. It must not block.
+	// gone: a reason to ask it, and for nothing else. It must not block.
 	Suspected func(Member)
 
 	rejoin time.Duration            // between two joins, for tests
@@ -68,6 +68,7 @@ type Gossip struct {
 	done     sync.WaitGroup
 	changed  chan struct{} // there is a new map
 	flood    chan struct{} // the map is to be told to all
+	meet     chan struct{} // the seeds are to be joined now
 	suspects chan Member
 	leaving  atomic.Bool
 
@@ -91,7 +92,7 @@ func OpenGossip(o GossipOptions, log zerolog.Logger) (*Gossip, error) {
 	}
 	g := &Gossip{
 		o: o, log: log.With().Str("cluster", o.Cluster).Logger(),
-		joined: make(chan struct{}), changed: make(chan struct{}, 1), flood: make(chan struct{}, 1), suspects: make(chan Member, 64),
+		joined: make(chan struct{}), changed: make(chan struct{}, 1), flood: make(chan struct{}, 1), meet: make(chan struct{}, 1), suspects: make(chan Member, 64),
 	}
 	g.joins = trouble{what: "the list of members to join", log: g.log, alike: true}
 	g.maps = trouble{what: "a map of the cluster", log: g.log}
@@ -207,22 +208,23 @@ func (g *Gossip) join(ctx context.Context) {
 		if !met {
 			wait = min(rejoinFirst, every)
 		}
-		if !pause(ctx, jittered(wait)) {
+		if !pause(ctx, jittered(wait), g.meet) {
 			return
 		}
 	}
 }
 
-// pause waits, and reports false if ctx has ended.
-func pause(ctx context.Context, d time.Duration) bool {
+// pause waits for d, or until it is told not to, and reports false if ctx has ended.
+func pause(ctx context.Context, d time.Duration, now <-chan struct{}) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
 		return false
 	case <-t.C:
-		return true
+	case <-now:
 	}
+	return true
 }
 
 // suspect hands suspicions to who wants them.

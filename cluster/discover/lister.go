@@ -31,14 +31,15 @@ type lister struct {
 
 // list is one name of the DNS that is asked for again and again.
 type list struct {
-	spec   string
-	d      cluster.Discovery
-	asks   trouble
-	reload chan struct{}
-	cancel context.CancelFunc
-	done   chan struct{}
-	size   atomic.Int64
-	gone   atomic.Int64
+	spec    string
+	d       cluster.Discovery
+	asks    trouble
+	reload  chan struct{}
+	refresh chan struct{} // as reload, but what an answer lacks stays
+	cancel  context.CancelFunc
+	done    chan struct{}
+	size    atomic.Int64
+	gone    atomic.Int64
 }
 
 // listed is what a list says now.
@@ -122,7 +123,7 @@ func (s *lister) follow(ctx context.Context, c *cluster.Config, answers chan<- l
 		if err != nil {
 			continue // a config is checked before it comes here
 		}
-		l := &list{spec: spec, d: d, reload: make(chan struct{}, 1), done: make(chan struct{})}
+		l := &list{spec: spec, d: d, reload: make(chan struct{}, 1), refresh: make(chan struct{}, 1), done: make(chan struct{})}
 		l.asks = trouble{what: "the DNS", log: s.log.With().Str("discover", spec).Logger(), alike: true}
 		var own context.Context
 		own, l.cancel = context.WithCancel(ctx)
@@ -190,6 +191,8 @@ func (s *lister) poll(ctx context.Context, l *list, answers chan<- listed) {
 		case <-l.reload:
 			wait.Stop()
 			exactly = true
+		case <-l.refresh:
+			wait.Stop()
 		}
 	}
 }
@@ -261,10 +264,15 @@ func (s *lister) Reload() {
 	s.inner.Reload()
 	for _, l := range s.all() {
 		l.asks.forget()
-		select {
-		case l.reload <- struct{}{}:
-		default: // somebody has asked already
-		}
+		ring(l.reload)
+	}
+}
+
+// Refresh has the inner source and all lists looked at at once.
+func (s *lister) Refresh() {
+	s.inner.Refresh()
+	for _, l := range s.all() {
+		ring(l.refresh)
 	}
 }
 

@@ -20,6 +20,10 @@ type Source interface {
 	// Reload has the source look at once, rather than when it is time, and take
 	// what it finds as it is. Any goroutine may call it.
 	Reload()
+	// Refresh has the source look at once as well, with all the care that it takes when it
+	// is time: a file must be found twice, and servers that an answer lacks stay. Any
+	// goroutine may call it, and it does not block.
+	Refresh()
 	// Stats calls add for each of the source's figures. Any goroutine may call it.
 	Stats(add func(name, value string))
 }
@@ -111,5 +115,7 @@ func (s *static) Run(ctx context.Context, deliver func(*cluster.Config)) {
 }
 
 func (s *static) Reload() {}
+
+func (s *static) Refresh() {}
 
 func (s *static) Stats(func(name, value string)) {}

@@ -58,6 +58,8 @@ type backend struct {
 	doubts    atomic.Int32
 	returning atomic.Int64 // when the node has answered the last probe
 	mending   atomic.Bool  // a loop deletes keys of the journal
+	suspected atomic.Int32 // how often it is to be asked still, for somebody suspects it
+	checking  atomic.Bool  // a loop does
 	resolving atomic.Bool
 	retired   atomic.Bool
 	literal   bool // the address needs no look-up

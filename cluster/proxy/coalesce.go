@@ -17,9 +17,9 @@ func (s *stamps) of(key []byte) *atomic.Uint32 { return &s[xxh3.Hash(key)%uint64
 // coalesce lets gets of one loop share a get that is under way for the same key,
 // unless the key has been written, through any loop, since that began.
 type coalesce struct {
-	to     node
-	marks  stamps
-	joined atomic.Uint64
+	counting
+	to    node
+	marks stamps
 }
 
 func (r *coalesce) home(key []byte, op protocol.Op) *pool { return r.to.home(key, op) }
@@ -27,6 +27,7 @@ func (r *coalesce) home(key []byte, op protocol.Op) *pool { return r.to.home(key
 func (r *coalesce) patience() int64 { return r.to.patience() }
 
 func (r *coalesce) start(x *executor, c *call) {
+	r.count(countRequests)
 	switch {
 	case c.write:
 		r.marks.of(c.key).Add(1)
@@ -46,7 +47,7 @@ func (r *coalesce) get(x *executor, c *call) {
 	if l := x.shared[string(c.key)]; l != nil {
 		if l.owner == legOwner(r) && l.stamp == mark {
 			l.flock = append(l.flock, c)
-			r.joined.Add(1)
+			r.count(coalesceJoined)
 			return
 		}
 		delete(x.shared, string(c.key))

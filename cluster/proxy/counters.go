@@ -98,6 +98,8 @@ type backendStats struct {
 	refused     atomic.Uint64 // hf-limit
 	violations  atomic.Uint64
 	lateReplies atomic.Uint64
+	suspicions  atomic.Uint64 // of others that it does not answer
+	newerMaps   atomic.Uint64 // answers that told of a newer map than ours
 }
 
 // served counts an answer.

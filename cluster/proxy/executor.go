@@ -18,6 +18,7 @@ type executor struct {
 	lanes        []*lane // by backend and lane number
 	parked       []*parked
 	fences       []*lane // of fences under way
+	suspicions   uint64  // of the proxy, that Settle has seen
 	tree         *tree   // that Settle has seen last
 	chores       int64   // when a backend wants to be looked after; 0 is never
 	dirty        []*lane
@@ -58,6 +59,15 @@ func (x *executor) Settle(now int64) int64 {
 	x.now = now
 	if t := x.p.tree.Load(); t != x.tree {
 		x.tree = t
+		for _, n := range x.lanes {
+			if n != nil && n.epochAt != 0 {
+				n.epochAt = now
+			}
+		}
+		x.chores = earlier(x.chores, now)
+	}
+	if n := x.p.suspicions.Load(); n != x.suspicions {
+		x.suspicions = n
 		x.chores = earlier(x.chores, now)
 	}
 	if x.due != 0 && now >= x.due {

@@ -12,11 +12,11 @@ import (
 // there lives for ttl at most. While something may live there, what is written at
 // the first node is deleted there: when that fails again nobody finds older values.
 type failover struct {
+	counting
 	to, gutter node
 	ttl        int64        // seconds
 	until      atomic.Int64 // of the loop's clock: when what is in the gutter has expired
 	wait       int64
-	spilled    atomic.Uint64
 }
 
 // untilUnknown is that of a route that is new: another may have used the gutter before.
@@ -37,6 +37,7 @@ func (r *failover) home(key []byte, op protocol.Op) *pool { return r.to.home(key
 func (r *failover) patience() int64 { return r.wait }
 
 func (r *failover) start(x *executor, c *call) {
+	r.count(countRequests)
 	l := x.newLeg(r, c)
 	l.keep(c)
 	l.again(c)
@@ -57,7 +58,7 @@ func (r *failover) spill(l *leg) {
 	if l.write || effectOf(l.up) != effRead {
 		r.until.Store(l.x.now + r.gutter.patience() + ttl)
 	}
-	r.spilled.Add(1)
+	r.count(failoverSpilled)
 	l.i = 1
 	from := len(l.text)
 	l.text = appendCapped(l.text, l.up, r.ttl, (l.x.now+l.x.wall)/int64(time.Second))
@@ -66,7 +67,12 @@ func (r *failover) spill(l *leg) {
 }
 
 // place deletes a key in the gutter.
-func (r *failover) place(l *leg, _ int) { l.send(r.gutter) }
+func (r *failover) place(l *leg, _ int) {
+	r.count(failoverCleared)
+	l.send(r.gutter)
+}
+
+func (r *failover) missed() { r.count(failoverClearFailed) }
 
 func (r *failover) legHit(l *leg, line, value []byte, b *blob) { l.pass(line, value, b) }
 
@@ -74,6 +80,9 @@ func (r *failover) legDone(l *leg, a *answer) {
 	c, x := l.up, l.x
 	switch {
 	case l.i > 0: // by the gutter
+		if a.failed && !l.got {
+			r.count(failoverSpillFailed)
+		}
 		l.finish(a)
 	case a.failed && !l.got && !isDelete(l.op):
 		r.spill(l)

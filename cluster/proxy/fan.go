@@ -4,6 +4,7 @@ package proxy
 // Legs that are not waited for may end after it has been answered.
 type fan struct {
 	x       *executor
+	r       places
 	up      *call // nil: it has been answered
 	answer  fanAnswer
 	n       int // legs
@@ -39,6 +40,8 @@ func (k *keptAnswer) keep(a *answer) {
 type places interface {
 	// place sends l, which asks for the key of the client, to the i-th place.
 	place(l *leg, i int)
+	// missed hears that one place has not done its part.
+	missed()
 }
 
 // spread sends c to the places from the one of index from on; if held is not nil it
@@ -52,7 +55,7 @@ func (x *executor) spread(r places, n, from int, when fanAnswer, c *call, held *
 		f = &fan{}
 	}
 	*f = fan{
-		x: x, up: c, answer: when, n: n - from, left: n - from + 1,
+		x: x, r: r, up: c, answer: when, n: n - from, left: n - from + 1,
 		best: keptAnswer{text: f.best.text}, worst: keptAnswer{text: f.worst.text},
 	}
 	if held != nil {
@@ -84,7 +87,9 @@ func (f *fan) legDone(l *leg, a *answer) {
 	first := l.i == 0
 	l.drop()
 	bad := a.bad()
-	if !bad {
+	if bad {
+		f.r.missed()
+	} else {
 		f.good++
 	}
 	if first {

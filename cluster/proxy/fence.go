@@ -269,8 +269,9 @@ func (x *executor) lookAfter(b *backend, now int64) bool {
 		h.Failed(now, health.Overflowed)
 		return true
 	}
+	again := x.check(b)
 	if j.Pending() == 0 {
-		return false
+		return again
 	}
 	if b.doubts.Load() > 0 {
 		return true // what is deleted now could be written after

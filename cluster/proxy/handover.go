@@ -26,14 +26,18 @@ import (
 // marked: all goes to fresh alone, and once the last mark has gone too the route can
 // be taken out of the config.
 type handover struct {
+	counting
 	fresh, old node
 	begin      int64 // Unix time in nanoseconds; 0 with over 0 is a warm-up
 	over       int64 // nanoseconds
 	wait       int64
 }
 
-// markLife is how long the mark of a delete stays, in seconds.
-const markLife = "30"
+// markLife is how long the mark of a delete stays, in seconds, and as it is sent.
+const (
+	markSeconds = 30
+	markLife    = "30"
+)
 
 // skew is how far apart the clocks of proxies may be: that long before a key changes
 // over a set is told to the fresh place, where another proxy may have put the key.
@@ -86,7 +90,9 @@ const (
 )
 
 func (r *handover) start(x *executor, c *call) {
+	r.count(countRequests)
 	if r.stays(c) || r.ended(x) {
+		r.count(handoverStayed)
 		r.fresh.start(x, c)
 		return
 	}
@@ -142,11 +148,14 @@ func (r *handover) legDone(l *leg, a *answer) {
 	case l.phase == handFetch:
 		r.fetched(l, a, hit && !stale)
 	case hit && stale:
+		r.count(handoverMissed)
 		a.letGo()
 		r.marked(l)
 	case hit && l.phase == handGet:
+		r.count(handoverFresh)
 		l.answerGet(a)
 	case hit:
+		r.count(handoverFresh)
 		a.letGo()
 		r.run(l)
 	default:
@@ -161,6 +170,7 @@ func (r *handover) legDone(l *leg, a *answer) {
 func (r *handover) fetched(l *leg, a *answer, there bool) {
 	get := l.up.op == protocol.OpGet
 	if !there {
+		r.count(handoverMissed)
 		a.letGo()
 		if get {
 			l.finish(&answer{status: protocol.StatusEnd})
@@ -169,6 +179,7 @@ func (r *handover) fetched(l *leg, a *answer, there bool) {
 		}
 		return
 	}
+	r.count(handoverBrought)
 	if !get {
 		l.phase = handFill
 		l.fill(l.up, a)

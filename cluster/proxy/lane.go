@@ -37,6 +37,11 @@ type lane struct {
 	ops           []op
 	head, n, late int
 
+	// epochAt is when the node is told of our map next; 0 is never. newest and
+	// newestSum are what it answers, while it does.
+	epochAt           int64
+	newest, newestSum uint64
+
 	says   health.Identity // while it is met
 	in     []byte
 	used   int
@@ -64,6 +69,7 @@ const (
 	opMeta                // one line with flags, perhaps a value
 	opDebug               // ME or EN
 	opProbe               // VERSION, for ourselves
+	opEpoch               // STAT lines and END, for ourselves
 )
 
 // stream is a long value on its way in.
@@ -193,6 +199,9 @@ func (n *lane) flush() {
 	if !n.met {
 		return
 	}
+	if n.epochAt != 0 && n.x.now >= n.epochAt {
+		n.tellEpoch()
+	}
 	if err := n.link.Write(&n.out); err != nil {
 		n.link = nil
 		n.down(err)
@@ -227,6 +236,9 @@ func (n *lane) meet(r *protocol.Response) {
 		return
 	}
 	n.met = true
+	if n.says.BootID != "" && n.fence == nil {
+		n.epochAt = n.x.now
+	}
 	switch {
 	case n.fence != nil:
 		n.fence.met(n.says)

@@ -25,7 +25,7 @@ func (n *lane) down(err error) {
 		n.link = nil
 	}
 	stood, waited := n.stood, n.n > 0
-	n.stood, n.met = false, false
+	n.stood, n.met, n.epochAt = false, false, 0
 	if b := n.stream.blob; b != nil {
 		b.Unpin()
 	}

@@ -171,14 +171,6 @@ func (nobody) legDone(l *leg, a *answer) {
 	l.drop()
 }
 
-// mirror sends c to n as well; nobody waits for the answer.
-func (x *executor) mirror(n node, c *call) {
-	l := x.newLeg(nobody{}, nil)
-	l.like(c)
-	l.own()
-	l.send(n)
-}
-
 // expunge deletes the key of c at n; nobody waits for the answer.
 func (x *executor) expunge(n node, c *call) {
 	l := x.newLeg(nobody{}, nil)

@@ -12,12 +12,12 @@ import (
 // nearCache answers gets from memory that all loops share. A value is dropped when
 // its key is written through this proxy; what others write shows after ttl.
 type nearCache struct {
+	counting
 	to       node
 	prefixes [][]byte
 	ttl      int64 // nanoseconds
 	marks    stamps
 	shards   [nearShards]nearShard
-	hits     atomic.Uint64
 }
 
 const nearShards = 16
@@ -70,6 +70,7 @@ func (r *nearCache) shard(key []byte) *nearShard {
 }
 
 func (r *nearCache) start(x *executor, c *call) {
+	r.count(countRequests)
 	if !begins(c.key, r.prefixes) || c.op != protocol.OpGet && !c.write {
 		r.to.start(x, c)
 		return
@@ -77,11 +78,14 @@ func (r *nearCache) start(x *executor, c *call) {
 	if c.write {
 		r.marks.of(c.key).Add(1)
 		r.shard(c.key).drop(c.key)
-	} else if v := r.shard(c.key).get(c.key, x.now); v != nil {
-		r.hits.Add(1)
-		c.give(v.text[:v.line], v.text[v.line:], nil)
-		c.to.done(c, &answer{status: protocol.StatusEnd})
-		return
+	} else {
+		if v := r.shard(c.key).get(c.key, x.now); v != nil {
+			r.count(nearHit)
+			c.give(v.text[:v.line], v.text[v.line:], nil)
+			c.to.done(c, &answer{status: protocol.StatusEnd})
+			return
+		}
+		r.count(nearMissed)
 	}
 	l := x.newLeg(r, c)
 	l.like(c)

@@ -28,7 +28,7 @@ type node interface {
 // selector is a node that chooses another by key and command alone.
 type selector interface {
 	node
-	pick(key []byte, op protocol.Op) node
+	way(key []byte, op protocol.Op) *branch
 }
 
 // pick follows selectors to a pool or a route.
@@ -38,19 +38,21 @@ func pick(n node, key []byte, op protocol.Op) node {
 		if !ok {
 			return n
 		}
-		n = s.pick(key, op)
+		b := s.way(key, op)
+		b.count(countRequests)
+		n = b.to
 	}
 }
 
 // prefixes chooses by the longest prefix.
 type prefixes struct {
 	lengths []int // of the prefixes, falling
-	to      map[string]node
-	other   node
+	to      map[string]*branch
+	other   *branch
 	longest int64 // patience
 }
 
-func (s *prefixes) pick(key []byte, _ protocol.Op) node {
+func (s *prefixes) way(key []byte, _ protocol.Op) *branch {
 	for _, n := range s.lengths {
 		if n > len(key) {
 			continue
@@ -62,23 +64,23 @@ func (s *prefixes) pick(key []byte, _ protocol.Op) node {
 	return s.other
 }
 
-func (s *prefixes) start(x *executor, c *call) { s.pick(c.key, c.op).start(x, c) }
+func (s *prefixes) start(x *executor, c *call) { pick(s, c.key, c.op).start(x, c) }
 
-func (s *prefixes) home(key []byte, op protocol.Op) *pool { return s.pick(key, op).home(key, op) }
+func (s *prefixes) home(key []byte, op protocol.Op) *pool { return s.way(key, op).to.home(key, op) }
 
 func (s *prefixes) patience() int64 { return s.longest }
 
 // commands chooses by the class of a command.
 type commands struct {
-	to      [classes]node
+	to      [classes]*branch
 	longest int64
 }
 
-func (s *commands) pick(_ []byte, op protocol.Op) node { return s.to[classOf(op)] }
+func (s *commands) way(_ []byte, op protocol.Op) *branch { return s.to[classOf(op)] }
 
-func (s *commands) start(x *executor, c *call) { s.pick(c.key, c.op).start(x, c) }
+func (s *commands) start(x *executor, c *call) { pick(s, c.key, c.op).start(x, c) }
 
-func (s *commands) home(key []byte, op protocol.Op) *pool { return s.pick(key, op).home(key, op) }
+func (s *commands) home(key []byte, op protocol.Op) *pool { return s.way(key, op).to.home(key, op) }
 
 func (s *commands) patience() int64 { return s.longest }
 
@@ -93,6 +95,9 @@ func (p *Proxy) routeLocked(t *tree, conf *cluster.RouteConfig) error {
 		return nil
 	}
 	k := compiler{p: p, pools: map[string]*pool{}, tree: t}
+	if old := p.tree.Load(); old != nil {
+		k.before = old.places
+	}
 	for _, pl := range t.pools {
 		k.pools[pl.name] = pl
 	}
@@ -102,32 +107,48 @@ func (p *Proxy) routeLocked(t *tree, conf *cluster.RouteConfig) error {
 
 // compiler makes nodes of a checked config. It knows the pools by name.
 type compiler struct {
-	p     *Proxy
-	pools map[string]*pool
-	tree  *tree
+	p      *Proxy
+	pools  map[string]*pool
+	tree   *tree
+	before []*placed // of the tree that is there
 }
 
 // node compiles one route. field is where it stands.
 func (k *compiler) node(field string, r *cluster.RouteConfig) node {
 	kind, below := r.Kind()
 	if kind == "pool" {
+		k.place(field, describeOne(r), kind)
 		return k.pools[r.Pool]
 	}
 	field += "." + kind
+	at := k.place(field, describeOne(r), kind)
+	if kind == "prefix" || kind == "command" {
+		ways := k.branches(field, r, below)
+		longest := int64(0)
+		for _, w := range ways {
+			longest = max(longest, w.to.patience())
+		}
+		if kind == "prefix" {
+			return newPrefixes(r.Prefix, ways, longest)
+		}
+		return newCommands(below, ways, longest)
+	}
 	to := make([]node, len(below))
-	longest, sum := int64(0), int64(0)
 	for i, b := range below {
 		to[i] = k.node(field+"."+b.Field, b.Route)
-		longest = max(longest, to[i].patience())
-		sum += to[i].patience()
-	}
-	switch kind {
-	case "prefix":
-		return newPrefixes(r.Prefix, to, longest)
-	case "command":
-		return newCommands(below, to, longest)
 	}
 	k.tree.active = true
+	at.route = k.route(kind, field, r, to)
+	at.route.(interface{ countIn(*tally) }).countIn(at.tally)
+	return at.route
+}
+
+// route makes a route of a kind, which stands at field, over those below it.
+func (k *compiler) route(kind, field string, r *cluster.RouteConfig, to []node) node {
+	sum := int64(0)
+	for _, n := range to {
+		sum += n.patience()
+	}
 	switch kind {
 	case "replicate":
 		return newReplicate(r.Replicate, to, sum)
@@ -151,8 +172,8 @@ func (k *compiler) node(field string, r *cluster.RouteConfig) node {
 	return newRateLimit(r.RateLimit, to[0])
 }
 
-func newPrefixes(conf *cluster.PrefixRoute, to []node, longest int64) *prefixes {
-	s := &prefixes{to: map[string]node{}, other: to[len(to)-1], longest: longest}
+func newPrefixes(conf *cluster.PrefixRoute, to []*branch, longest int64) *prefixes {
+	s := &prefixes{to: map[string]*branch{}, other: to[len(to)-1], longest: longest}
 	for i, c := range conf.Cases {
 		s.to[c.Prefix] = to[i]
 		if !slices.Contains(s.lengths, len(c.Prefix)) {
@@ -163,7 +184,7 @@ func newPrefixes(conf *cluster.PrefixRoute, to []node, longest int64) *prefixes 
 	return s
 }
 
-func newCommands(below []cluster.RouteChild, to []node, longest int64) *commands {
+func newCommands(below []cluster.RouteChild, to []*branch, longest int64) *commands {
 	s := &commands{longest: longest}
 	for i := range s.to {
 		s.to[i] = to[len(to)-1]
@@ -178,14 +199,8 @@ func newCommands(below []cluster.RouteChild, to []node, longest int64) *commands
 
 // describe prints a tree of routes, for people.
 func describe(w io.Writer, r *cluster.RouteConfig, label string, depth int) {
-	kind, below := r.Kind()
-	line := kind
-	if kind == "pool" {
-		line += " " + r.Pool
-	}
-	if s := r.Settings(); s != "" {
-		line += " (" + s + ")"
-	}
+	_, below := r.Kind()
+	line := describeOne(r)
 	if label != "" {
 		line = label + ": " + line
 	}
@@ -197,4 +212,16 @@ func describe(w io.Writer, r *cluster.RouteConfig, label string, depth int) {
 		}
 		describe(w, b.Route, label, depth+1)
 	}
+}
+
+// describeOne says what a route is, without those below it.
+func describeOne(r *cluster.RouteConfig) string {
+	line, _ := r.Kind()
+	if line == "pool" {
+		line += " " + r.Pool
+	}
+	if s := r.Settings(); s != "" {
+		line += " (" + s + ")"
+	}
+	return line
 }

@@ -25,6 +25,8 @@ type pool struct {
 	backends []*backend
 	poolOptions
 
+	epochLine []byte // what tells nodes of the map
+
 	omitted atomic.Uint64 // keys left out of a multiget because their backend failed
 }
 

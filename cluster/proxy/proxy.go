@@ -21,6 +21,12 @@ type Config struct {
 	// Announce is what "config get cluster" tells: AnnounceNodes, a list of proxies,
 	// or nothing.
 	Announce string
+	// Refetch has the source of the config looked at, because a node has heard of a newer
+	// one; nil if there is none. It must not block, and is called by any goroutine.
+	Refetch func()
+	// Discovery calls add for each figure of that source, for statistics; nil if there
+	// are none. It is called by any goroutine.
+	Discovery func(add func(name, value string))
 	// BufferLimit is how many bytes of values and replies may wait in the proxy.
 	BufferLimit int64
 	// ValueMax is the longest value, in bytes.
@@ -37,6 +43,9 @@ type Proxy struct {
 	valueMax int
 	tree     atomic.Pointer[tree]
 	started  time.Time
+	newer    newerMaps
+	// suspicions counts calls of Suspect: loops look after backends when it changes.
+	suspicions atomic.Uint64
 
 	mu struct {
 		sync.Mutex
@@ -59,9 +68,11 @@ type identity struct {
 // tree is a config, compiled. It never changes; a reload makes another.
 type tree struct {
 	epoch  uint64
+	sum    uint64 // of the map, which tells it from others
 	pools  []*pool
 	root   node
 	routes *cluster.RouteConfig // what root was made of; nil for the only pool
+	places []*placed            // of the tree of routes, from the root on
 	active bool                 // there are routes beside pools and selectors
 	text   []byte               // the config it was made of, as YAML
 
@@ -110,17 +121,26 @@ func (p *Proxy) Reload(conf *cluster.Config) error {
 	if err := newEpoch(p.tree.Load(), t); err != nil {
 		return err
 	}
+	if err := t.compileEpochs(conf); err != nil {
+		return err
+	}
 	if t.announce, err = announcement(p.cfg.Announce, t); err != nil {
 		return err
 	}
 	p.tree.Store(t)
+	p.newer.newest.Store(0)
 	p.retireLocked(t)
+	p.pokeLocked()
+	return nil
+}
+
+// pokeLocked has all loops look at what has changed. The caller holds mu.
+func (p *Proxy) pokeLocked() {
 	for _, x := range p.mu.executors {
 		if x.loop != nil {
 			x.loop.Poke()
 		}
 	}
-	return nil
 }
 
 // newEpoch refuses a tree that gives keys other owners than the one before and
@@ -235,6 +255,9 @@ func (p *Proxy) Attach(h server.Host) { p.host = h }
 
 // unixNano is the time of day.
 func (p *Proxy) unixNano() int64 { return time.Now().UnixNano() }
+
+// loopTime is the time of the loops.
+func (p *Proxy) loopTime() int64 { return server.LoopTime() }
 
 // migrationStart is when a migration begins, in Unix nanoseconds: as the config says,
 // or when it was loaded first. The caller holds mu.

@@ -11,12 +11,12 @@ import (
 // rateLimit refuses keys beyond a rate. It counts as the generic cell rate algorithm
 // (ITU-T I.371) does: one time stands for the bucket, so that loops share it without a lock.
 type rateLimit struct {
-	to      node
-	line    []byte
-	each    int64        // nanoseconds that one key takes
-	slack   int64        // how far ahead the time may be
-	ahead   atomic.Int64 // when the bucket is full again
-	refused atomic.Uint64
+	counting
+	to    node
+	line  []byte
+	each  int64        // nanoseconds that one key takes
+	slack int64        // how far ahead the time may be
+	ahead atomic.Int64 // when the bucket is full again
 }
 
 func newRateLimit(conf *cluster.RateLimitRoute, to node) *rateLimit {
@@ -36,8 +36,9 @@ func (r *rateLimit) home(key []byte, op protocol.Op) *pool { return r.to.home(ke
 func (r *rateLimit) patience() int64 { return r.to.patience() }
 
 func (r *rateLimit) start(x *executor, c *call) {
+	r.count(countRequests)
 	if !r.take(x.now) {
-		r.refused.Add(1)
+		r.count(limitRefused)
 		c.to.done(c, &answer{status: protocol.StatusServerError, failed: true, line: r.line})
 		return
 	}

@@ -9,6 +9,7 @@ import (
 // all; what depends on it is carried out at the first place and the others delete
 // the key, so that copies never differ in what a request has made of them.
 type replicate struct {
+	counting
 	to     []node
 	answer fanAnswer
 	wait   int64
@@ -39,6 +40,7 @@ func (r *replicate) home(key []byte, op protocol.Op) *pool { return r.to[0].home
 func (r *replicate) patience() int64 { return r.wait }
 
 func (r *replicate) start(x *executor, c *call) {
+	r.count(countRequests)
 	switch effectOf(c) {
 	case effStore:
 		x.spread(r, len(r.to), 0, r.answer, c, nil)
@@ -52,6 +54,8 @@ func (r *replicate) start(x *executor, c *call) {
 // place sends a leg of a fan to the i-th place.
 func (r *replicate) place(l *leg, i int) { l.send(r.to[i]) }
 
+func (r *replicate) missed() { r.count(replicateFailed) }
+
 func (r *replicate) legHit(l *leg, line, value []byte, b *blob) { l.pass(line, value, b) }
 
 func (r *replicate) legDone(l *leg, a *answer) {
@@ -62,6 +66,7 @@ func (r *replicate) legDone(l *leg, a *answer) {
 		x.spread(r, len(r.to), 1, r.answer, c, a)
 	case effect != effChange && a.failed && !l.got && l.i+1 < len(r.to):
 		l.i++
+		r.count(replicateElsewhere)
 		l.send(r.to[l.i])
 	case effect == effTouch && !a.bad():
 		for _, n := range r.to[l.i+1:] {

@@ -9,6 +9,10 @@ import (
 // reply gives a response to the op it must belong to: the first. What does not
 // fit it ends the connection. b is the value if it is long.
 func (n *lane) reply(o *op, r *protocol.Response, b *blob) {
+	if o.kind == opEpoch {
+		n.replyEpoch(r)
+		return
+	}
 	if r.IsError() {
 		n.answerError(o, r)
 		return
@@ -65,7 +69,9 @@ func (n *lane) finish(o *op, a *answer) {
 		}
 		return
 	}
-	n.b.stats.served(c, n.x.now)
+	if c.op != protocol.OpVersion { // which no client has asked for
+		n.b.stats.served(c, n.x.now)
+	}
 	if c.write {
 		n.b.health.Journal().Acked(n.x.now)
 	}

@@ -250,7 +250,7 @@ func TestRouteCoalesce(t *testing.T) {
 	p.want(get("k k k none k")+get("k")+get("none")+"gets none\r\n", strings.Repeat(strings.ReplaceAll(value("k", "v"), miss, ""), 3)+value("k", "v")+value("k", "v")+miss+miss)
 	p.want(get("long k long"), strings.ReplaceAll(value("long", long)+value("k", "v")+value("long", long), miss, "")+miss)
 	r := p.tree.Load().root.(*coalesce)
-	if got := r.joined.Load(); got < 5 {
+	if got := r.tally.n[coalesceJoined].Load(); got < 5 {
 		t.Errorf("%d gets have joined another", got)
 	}
 	// In one batch, what comes behind a write sees it.

@@ -54,10 +54,8 @@ func (k *valueSink) Finish(s *server.Session, ok bool) {
 	x.now = x.loop.Now()
 	f := x.newFlight(s, 1)
 	switch {
-	case k.blob == nil && k.r.ValueLen > x.p.valueMax:
-		f.sayError(&k.r, protocol.ErrTooLarge)
 	case k.blob == nil:
-		f.say(&k.r, "SERVER_ERROR hf-limit proxy\r\n")
+		k.refuse(f)
 	case !ok:
 		f.sayError(&k.r, protocol.ErrBadChunk)
 	default:
@@ -66,6 +64,39 @@ func (k *valueSink) Finish(s *server.Session, ok bool) {
 	}
 	k.Abort()
 	f.depart()
+}
+
+// refuse answers a request for whose value there is no memory, or never would be. What
+// the key had goes first, as in every server whose set fails: nobody shall read what
+// the client wanted to be rid of.
+func (k *valueSink) refuse(f *flight) {
+	x := k.x
+	o := &refusal{f: f, line: "SERVER_ERROR hf-limit proxy"}
+	if k.r.ValueLen > x.p.valueMax {
+		o.line = protocol.ErrTooLarge.Text
+	}
+	o.cell = f.open(&k.r, nil)
+	f.pending++
+	l := x.newLeg(o, nil)
+	l.remove(&call{key: k.r.Key(), binary: k.r.Meta.Binary})
+	l.send(x.p.tree.Load().root)
+}
+
+// refusal is a request that is answered with an error once its key is deleted, or
+// noted to be.
+type refusal struct {
+	f    *flight
+	cell int16
+	line string
+}
+
+func (*refusal) legHit(*leg, []byte, []byte, *blob) {}
+
+func (o *refusal) legDone(l *leg, a *answer) {
+	a.letGo()
+	l.drop()
+	o.f.store(o.cell, cellFailed, protocol.StatusServerError, []byte(o.line), nil, false, nil)
+	o.f.landed()
 }
 
 // Abort lets go of the value, and keeps the sink for the next one.

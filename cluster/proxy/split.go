@@ -12,6 +12,7 @@ import (
 // one server has all their gets. The first copy has the name of the key itself; what
 // depends on the item is carried out there, and the others are deleted.
 type splitHot struct {
+	counting
 	to       node
 	copies   int
 	keys     map[string]bool
@@ -49,12 +50,14 @@ func (r *splitHot) home(key []byte, op protocol.Op) *pool { return r.to.home(key
 func (r *splitHot) patience() int64 { return 2 * r.to.patience() }
 
 func (r *splitHot) start(x *executor, c *call) {
+	r.count(countRequests)
 	hot := r.keys[string(c.key)] || begins(c.key, r.prefixes)
 	// A copy must have a name that a server takes.
 	if !hot || len(c.key)+len(splitMark)+2 > protocol.KeyLenMax {
 		r.to.start(x, c)
 		return
 	}
+	r.count(splitHotKeys)
 	switch effect := effectOf(c); {
 	case effect == effStore:
 		x.spread(r, r.copies, 0, answerAll, c, nil)
@@ -80,6 +83,8 @@ func (r *splitHot) place(l *leg, i int) {
 	l.rename(i)
 	l.send(r.to)
 }
+
+func (r *splitHot) missed() { r.count(splitFailed) }
 
 // rename makes the leg ask for the i-th copy of its key.
 func (l *leg) rename(i int) {
@@ -122,6 +127,7 @@ func (r *splitHot) legDone(l *leg, a *answer) {
 	switch {
 	case c.op == protocol.OpGet && !l.got && l.i > 0:
 		// The copy is gone, or its server: the key itself may be there.
+		r.count(splitCopyMissed)
 		l.drop()
 		c.start = x.now
 		r.to.start(x, c)

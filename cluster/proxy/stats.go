@@ -31,6 +31,12 @@ func (p *Proxy) stats(args [][]byte) string {
 				b = be.appendStats(b)
 			}
 		}
+	case "discovery":
+		if p.cfg.Discovery != nil {
+			p.cfg.Discovery(func(name, value string) { b = protocol.AppendStat(b, name, value) })
+		}
+	case "routes":
+		b = p.appendRoutes(b, t)
 	case "hotkeys":
 		b = p.appendHot(b)
 	case "config":
@@ -68,6 +74,9 @@ func (p *Proxy) general(b []byte, t *tree) []byte {
 	b = protocol.AppendStatUint(b, "cmd_set", sums[classStore])
 	b = protocol.AppendStatUint(b, "cmd_touch", sums[classTouch])
 	b = protocol.AppendStatUint(b, "epoch", t.epoch)
+	b = protocol.AppendStatUint(b, "newer_maps", p.newer.heard.Load())
+	b = protocol.AppendStatUint(b, "newest_epoch", max(t.epoch, p.newer.newest.Load()))
+	b = protocol.AppendStatUint(b, "map_refetches", p.newer.refetched.Load())
 	b = protocol.AppendStatUint(b, "pools", uint64(len(t.pools)))
 	b = protocol.AppendStatUint(b, "buffer_bytes", uint64(max(p.budget.used.Load(), 0)))
 	b = protocol.AppendStatUint(b, "buffer_limit", uint64(p.budget.limit))
@@ -118,5 +127,7 @@ func (be *backend) appendStats(b []byte) []byte {
 	b = protocol.AppendStatUint(b, name+"retries", s.retries.Load())
 	b = protocol.AppendStatUint(b, name+"violations", s.violations.Load())
 	b = protocol.AppendStatUint(b, name+"late_replies", s.lateReplies.Load())
+	b = protocol.AppendStatUint(b, name+"suspicions", s.suspicions.Load())
+	b = protocol.AppendStatUint(b, name+"newer_maps", s.newerMaps.Load())
 	return protocol.AppendStatUint(b, name+"bytes_in", s.bytesIn.Load())
 }

@@ -17,11 +17,17 @@ func (a *admin) statsCommand() *cobra.Command {
 		Long: `Show the counters of a server. Without a section they are the general ones,
 with hit ratio and memory use computed below. The sections are memcached's:
 settings, items, slabs, sizes, conns, "detail dump", and reset, which zeroes the counters.
-Holdfast adds persistence, cluster (see serve --join) and identity: boot_id is another at every start, flush_generation
+Holdfast adds persistence, cluster (see serve --join), epochs (the newest maps that proxies
+have told of, by pool) and identity: boot_id is another at every start, flush_generation
 grows with every flush_all that has happened; restored_at, when items of an earlier process were
 taken over, and snapshot_time, the latest time up to which no change of them is missing, are
-unix seconds and 0 if the server began empty (snapshot_time alone is 0 if it is not known).`,
-		ValidArgs: []string{"settings", "items", "slabs", "sizes", "conns", "persistence", "cluster", "identity", "detail", "reset"},
+unix seconds and 0 if the server began empty (snapshot_time alone is 0 if it is not known).
+A proxy has sections of its own: pools, backends, routes (what is counted of each, in the order
+of --check-config), discovery (where its config comes from), hotkeys and config.`,
+		ValidArgs: []string{
+			"settings", "items", "slabs", "sizes", "conns", "persistence", "cluster", "epochs", "identity", "detail", "reset",
+			"pools", "backends", "routes", "discovery", "hotkeys", "config",
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if slices.Equal(args, []string{"detail"}) {
 				args = []string{"detail", "dump"}
@@ -38,11 +44,37 @@ unix seconds and 0 if the server began empty (snapshot_time alone is 0 if it is 
 					return a.done(out, "reset")
 				case len(args) == 0:
 					all = append(all, derived(all)...)
+				case slices.Equal(args, []string{"routes"}) && !a.json:
+					return table(out, routeRows(all))
 				}
 				return a.printStats(out, all)
 			})
 		},
 	}
+}
+
+// routeRows are the statistics of a proxy's routes as a table: of each place in the tree
+// what stands there, and below it what is counted.
+func routeRows(all []stat) [][]string {
+	rows := [][]string{{"ROUTE", "NAME", "VALUE", "READABLE"}}
+	last := ""
+	for _, s := range all {
+		field, name := "", s.name
+		if i := strings.LastIndexByte(name, ':'); i >= 0 {
+			field, name = name[:i], name[i+1:]
+		}
+		shown := field
+		if field == last {
+			shown = ""
+		}
+		last = field
+		if name == "route" {
+			rows = append(rows, []string{shown, s.value})
+			continue
+		}
+		rows = append(rows, []string{shown, name, s.value, humanStat(name, s.value)})
+	}
+	return rows
 }
 
 func (a *admin) settingsCommand() *cobra.Command {

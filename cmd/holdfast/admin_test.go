@@ -81,3 +81,23 @@ func TestClassTable(t *testing.T) {
 	want(t, "class 2", byID[2], map[string]string{"chunk_size": "120"})
 	want(t, "rest", rest, []stat{{"active_slabs", "2"}})
 }
+
+func TestRouteRows(t *testing.T) {
+	got := routeRows([]stat{
+		{"routes.prefix:route", "prefix"},
+		{`routes.prefix.cases[0].to:route`, `"a:"`},
+		{"routes.prefix.cases[0].to:requests", "1234"},
+		{"routes.prefix.cases[0].to.failover:route", "failover (ttl 10s)"},
+		{"routes.prefix.cases[0].to.failover:spilled", "5"},
+		{"odd", "1"},
+	})
+	want(t, "rows", got, [][]string{
+		{"ROUTE", "NAME", "VALUE", "READABLE"},
+		{"routes.prefix", "prefix"},
+		{"routes.prefix.cases[0].to", `"a:"`},
+		{"", "requests", "1234", "1,234"},
+		{"routes.prefix.cases[0].to.failover", "failover (ttl 10s)"},
+		{"", "spilled", "5", ""},
+		{"", "odd", "1", ""},
+	})
+}

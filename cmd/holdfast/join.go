@@ -111,8 +111,9 @@ func gossipHost(listen []endpoint) string {
 	return "0.0.0.0"
 }
 
-// open joins. lns are what this member serves at.
-func (j *joinOptions) open(kind string, lns []net.Listener, log zerolog.Logger) (*discover.Gossip, error) {
+// open joins. lns are what this member serves at, suspected, which may be nil, hears of
+// members that others think gone.
+func (j *joinOptions) open(kind string, lns []net.Listener, suspected func(discover.Member), log zerolog.Logger) (*discover.Gossip, error) {
 	address := j.advertise
 	for _, ln := range lns {
 		if address == "" && ln.Addr().Network() == "tcp" {
@@ -120,7 +121,7 @@ func (j *joinOptions) open(kind string, lns []net.Listener, log zerolog.Logger) 
 		}
 	}
 	g, err := discover.OpenGossip(discover.GossipOptions{
-		Cluster: j.name, Secret: j.secret, Listen: j.gossip, Seeds: j.seeds, Kind: kind, Address: address,
+		Cluster: j.name, Secret: j.secret, Listen: j.gossip, Seeds: j.seeds, Kind: kind, Address: address, Suspected: suspected,
 	}, log)
 	if err != nil {
 		return nil, fail(exitUsage, "--join: %v", err)
@@ -143,7 +144,7 @@ func openMembership(o *options, node *server.Node, lns []net.Listener, log zerol
 	if len(o.join.seeds) == 0 {
 		return nil, nil
 	}
-	g, err := o.join.open(discover.KindNode, lns, log)
+	g, err := o.join.open(discover.KindNode, lns, nil, log)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -28,11 +29,13 @@ type proxyOptions struct {
 	announce    string
 	joinFlags   joinFlags
 	keepFile    string
+	configEach  time.Duration
 	fields      bool
 	bufferLimit string
 	valueMax    string
 	timeout     time.Duration
 	connectTime time.Duration
+	serving     atomic.Pointer[proxy.Proxy] // once there is one
 }
 
 // Defaults of the proxy that differ from the server's.
@@ -87,6 +90,7 @@ and the name of the node.`,
 	f.StringVar(&o.announce, "cluster-nodes", "", "what 'config get cluster' tells clients of ElastiCache: nodes for those of the first pool, or host:port of proxies with commas between (default: the command is unknown)")
 	o.joinFlags.add(cmd)
 	f.StringVar(&o.keepFile, "keep-config", "", "file that has the last config: what the proxy goes on from when it starts while neither the DNS nor a member answers")
+	f.DurationVar(&o.configEach, "config-interval", time.Second, "time between two looks at the config file; it is looked at too on a HUP signal, and when a node has heard of a newer one")
 	f.StringSliceVarP(&o.listen, "listen", "l", nil, "address to listen on: host, host:port or * for all (default 127.0.0.1)")
 	f.IntVarP(&o.server.TCPPort, "port", "p", proxyPort, "TCP port to listen on; -1 is any free one")
 	f.StringVarP(&o.server.UnixSocket, "unix-socket", "s", "", "Unix socket to listen on; TCP then needs -p or -l as well")
@@ -110,6 +114,9 @@ func (o *proxyOptions) run(cmd *cobra.Command, stderr io.Writer) error {
 	o.portGiven, o.listenGiven = cmd.Flags().Changed("port"), cmd.Flags().Changed("listen")
 	if o.against != "" && !o.check {
 		return fail(exitUsage, "--against belongs to --check-config")
+	}
+	if o.configEach <= 0 {
+		return fail(exitUsage, "--config-interval %v: it is a time above 0, 1s for example", o.configEach)
 	}
 	settings, err := o.settings()
 	if err != nil {
@@ -147,6 +154,7 @@ func (o *proxyOptions) run(cmd *cobra.Command, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	settings.Refetch, settings.Discovery = source.Refresh, source.Stats
 	p, err := proxy.New(settings, conf, log)
 	if err != nil {
 		return fail(exitFailure, "%v", err)
@@ -165,6 +173,7 @@ func (o *proxyOptions) run(cmd *cobra.Command, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	o.serving.Store(p)
 	s := &proxyService{o: o, p: p, source: source, configs: configs, log: log, signals: signals, cancel: cancel}
 	return s.serve(ctx, lns)
 }
@@ -278,7 +287,7 @@ func (s *proxyService) follow(ctx context.Context) {
 
 // source opens where the config comes from.
 func (o *proxyOptions) source(stdin io.Reader, gossip *discover.Gossip, log zerolog.Logger) (discover.Source, error) {
-	from := discover.Options{Gossip: gossip, KeepFile: o.keepFile}
+	from := discover.Options{Gossip: gossip, KeepFile: o.keepFile, FileInterval: o.configEach}
 	switch {
 	case o.config == "" && o.nodes == "" && gossip != nil: // the map of the cluster
 	case (o.config == "") == (o.nodes == ""):

@@ -68,7 +68,14 @@ func (o *proxyOptions) openGossip(log zerolog.Logger) (*discover.Gossip, error) 
 	if len(o.join.seeds) == 0 || o.check { // who only checks a config offers it to nobody
 		return nil, nil
 	}
-	return o.join.open(discover.KindProxy, nil, log)
+	return o.join.open(discover.KindProxy, nil, o.suspect, log)
+}
+
+// suspect has a node asked whether it answers that the other members think gone.
+func (o *proxyOptions) suspect(m discover.Member) {
+	if p := o.serving.Load(); p != nil && m.Kind == discover.KindNode {
+		p.Suspect(m.Address)
+	}
 }
 
 // leaveCluster tells the others that this member goes.
