@@ -124,25 +124,36 @@ type proxied struct {
 // startProxied starts servers of options behind a proxy, all on Unix sockets if unix.
 func startProxied(t *testing.T, nodes int, unix bool, options string) *proxied {
 	t.Helper()
+	p := &proxied{nodes: startNodes(t, nodes, unix, options)}
+	p.Process = startProxy(t, p.nodes, unix, proxyOptions(options)...)
+	return p
+}
+
+// startNodes starts servers of options, whose clocks can be moved.
+func startNodes(t *testing.T, nodes int, unix bool, options string) (all []*Process) {
+	t.Helper()
 	dir, err := filepath.Abs("testdata")
 	if err != nil {
 		t.Fatal(err)
 	}
 	words := strings.Fields(strings.ReplaceAll(options, "${testdata}", dir))
-	p := &proxied{}
 	for range nodes {
 		n, err := Start(Spec{Binary: holdfastBinary(t), Args: words, Env: []string{"HOLDFAST_DEBUG_CLOCK=1"}, Unix: unix})
 		if err != nil {
 			t.Fatal(err)
 		}
-		p.nodes = append(p.nodes, n)
+		all = append(all, n)
 	}
-	var args []string
-	if slices.Contains(words, "-A") { // shutdown is for the proxy, the rest for the nodes
-		args = append(args, "-A")
+	return all
+}
+
+// proxyOptions are those of options that the proxy has to have: shutdown is for it,
+// the rest for the nodes.
+func proxyOptions(options string) []string {
+	if slices.Contains(strings.Fields(options), "-A") {
+		return []string{"-A"}
 	}
-	p.Process = startProxy(t, p.nodes, unix, args...)
-	return p
+	return nil
 }
 
 // startProxy starts a proxy of nodes. Test machines are busy: a request has the
@@ -180,23 +191,34 @@ func TestWireProxied(t *testing.T) {
 	for _, nodes := range proxiedNodes {
 		t.Run(fmt.Sprintf("nodes-%d", nodes), func(t *testing.T) {
 			t.Parallel()
-			playProxied(t, nodes, dialogues, seed)
+			b := behind{
+				leftOut: func(d *Dialogue) string { return leftOut(d, nodes) },
+				start:   func(t *testing.T, options string) *proxied { return startProxied(t, nodes, false, options) },
+			}
+			b.play(t, dialogues, wireSplits(seed))
 		})
 	}
 }
 
-func playProxied(t *testing.T, nodes int, dialogues []*Dialogue, seed uint64) {
+// behind is a kind of proxy and servers that dialogues are played on.
+type behind struct {
+	leftOut func(*Dialogue) string // why one is not played, "" if it is
+	start   func(t *testing.T, options string) *proxied
+}
+
+// play plays the dialogues, each on the servers of its options.
+func (b *behind) play(t *testing.T, dialogues []*Dialogue, splits []namedSplit) {
 	shared := map[string]*proxied{}
-	for _, split := range wireSplits(seed) {
+	for _, split := range splits {
 		t.Run(split.name, func(t *testing.T) {
 			for _, d := range dialogues {
-				if leftOut(d, nodes) != "" {
+				if b.leftOut(d) != "" {
 					continue
 				}
 				t.Run(d.Path(), func(t *testing.T) {
 					p := shared[d.Options]
 					if p == nil || d.OwnServer() {
-						p = startProxied(t, nodes, false, d.Options)
+						p = b.start(t, d.Options)
 					}
 					if d.OwnServer() {
 						defer p.end(t)

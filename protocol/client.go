@@ -131,7 +131,11 @@ func appendEnd(dst []byte, noReply bool) []byte {
 
 // AppendDelete appends a delete.
 func AppendDelete(dst, key []byte, noReply bool) []byte {
-	return appendEnd(appendKeyed(dst, OpDelete, key), noReply)
+	dst = appendKeyed(dst, OpDelete, key)
+	if !noReply && string(key) == "noreply" {
+		dst = append(dst, " 0"...) // or the key would be taken for the word, too
+	}
+	return appendEnd(dst, noReply)
 }
 
 // AppendArith appends an incr or decr.

@@ -122,6 +122,8 @@ func TestRequestWriters(t *testing.T) {
 		{AppendStore(nil, OpAppend, a, 5, 6, v, true), `append ["a"] flags=5 exp=6 len=3 silent "foo"`},
 		{AppendCas(nil, a, 5, 6, 7, v, false), `cas ["a"] flags=5 exp=6 cas=7 len=3 "foo"`},
 		{AppendDelete(nil, a, true), `delete ["a"] silent`},
+		{AppendDelete(nil, []byte("noreply"), false), `delete ["noreply"]`},
+		{AppendDelete(nil, []byte("noreply"), true), `delete ["noreply"] silent`},
 		{AppendArith(nil, OpDecr, a, 1<<64-1, false), `decr ["a"] delta=18446744073709551615`},
 		{AppendTouch(nil, a, 60, false), `touch ["a"] exp=60`},
 		{AppendMeta(nil, OpMetaGet, a, "v q"), `mg ["a"] vq`},

@@ -73,7 +73,8 @@ func (x *executor) flushAll(f *flight, t *tree, r *protocol.Request) {
 	}
 	head = append(head, protocol.CRLF...)
 	cell := f.open(r, nil)
-	all := &everyBackend{f: f, cell: cell}
+	all := &everyBackend{f: f, cell: cell, caches: t.caches}
+	all.forget()
 	f.pending++
 	for _, p := range t.pools {
 		for _, b := range p.backends {
@@ -94,6 +95,14 @@ type everyBackend struct {
 	left int
 	sent bool
 	bad  []byte
+
+	caches []forgetter
+}
+
+func (e *everyBackend) forget() {
+	for _, c := range e.caches {
+		c.forget()
+	}
 }
 
 func (*everyBackend) hit(*call, int16, []byte, []byte, *blob) {}
@@ -110,6 +119,7 @@ func (e *everyBackend) settle() {
 	if !e.sent || e.left > 0 {
 		return
 	}
+	e.forget()
 	line := e.bad
 	if line == nil {
 		line = []byte("OK")

@@ -14,6 +14,13 @@ type stamps [1024]atomic.Uint32
 
 func (s *stamps) of(key []byte) *atomic.Uint32 { return &s[xxh3.Hash(key)%uint64(len(s))] }
 
+// all changes those of all keys.
+func (s *stamps) all() {
+	for i := range s {
+		s[i].Add(1)
+	}
+}
+
 // coalesce lets gets of one loop share a get that is under way for the same key,
 // unless the key has been written, through any loop, since that began.
 type coalesce struct {
@@ -26,10 +33,13 @@ func (r *coalesce) home(key []byte, op protocol.Op) *pool { return r.to.home(key
 
 func (r *coalesce) patience() int64 { return r.to.patience() }
 
+// forget has no get that begins now join one from before.
+func (r *coalesce) forget() { r.marks.all() }
+
 func (r *coalesce) start(x *executor, c *call) {
 	r.count(countRequests)
 	switch {
-	case c.write:
+	case c.write, effectOf(c) == effTouch:
 		r.marks.of(c.key).Add(1)
 		l := x.newLeg(r, c)
 		l.like(c)
@@ -82,7 +92,7 @@ func (r *coalesce) legHit(l *leg, line, value []byte, b *blob) {
 }
 
 func (r *coalesce) legDone(l *leg, a *answer) {
-	if l.write {
+	if l.op != protocol.OpGet {
 		r.marks.of(l.key).Add(1)
 		l.finish(a)
 		return

@@ -123,7 +123,7 @@ func (r *handover) start(x *executor, c *call) {
 		l := x.newLeg(r, c)
 		l.phase = handPeek
 		l.keep(c)
-		l.meta(protocol.OpMetaGet, c, -1, " c", false)
+		l.meta(protocol.OpMetaGet, c, -1, " c u", false) // u: it is no access
 		l.send(r.fresh)
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // nearCache answers gets from memory that all loops share. A value is dropped when
-// its key is written through this proxy; what others write shows after ttl.
+// its key is written, or flush_all asked for, through this proxy; what others write shows after ttl.
 type nearCache struct {
 	counting
 	to       node
@@ -71,11 +71,12 @@ func (r *nearCache) shard(key []byte) *nearShard {
 
 func (r *nearCache) start(x *executor, c *call) {
 	r.count(countRequests)
-	if !begins(c.key, r.prefixes) || c.op != protocol.OpGet && !c.write {
+	alters := c.write || effectOf(c) == effTouch
+	if !begins(c.key, r.prefixes) || c.op != protocol.OpGet && !alters {
 		r.to.start(x, c)
 		return
 	}
-	if c.write {
+	if alters {
 		r.marks.of(c.key).Add(1)
 		r.shard(c.key).drop(c.key)
 	} else {
@@ -94,6 +95,10 @@ func (r *nearCache) start(x *executor, c *call) {
 }
 
 func (r *nearCache) legHit(l *leg, line, value []byte, b *blob) {
+	if l.op != protocol.OpGet {
+		l.pass(line, value, b)
+		return
+	}
 	if b != nil {
 		value = b.mem[:len(b.mem)-len(protocol.CRLF)]
 	}
@@ -108,11 +113,19 @@ func (r *nearCache) legHit(l *leg, line, value []byte, b *blob) {
 }
 
 func (r *nearCache) legDone(l *leg, a *answer) {
-	if l.write {
+	if l.op != protocol.OpGet {
 		r.marks.of(l.key).Add(1)
 		r.shard(l.key).drop(l.key)
 	}
 	l.finish(a)
+}
+
+// forget empties the cache.
+func (r *nearCache) forget() {
+	r.marks.all()
+	for i := range r.shards {
+		r.shards[i].clear()
+	}
 }
 
 func (s *nearShard) get(key []byte, now int64) *nearValue {
@@ -156,6 +169,13 @@ func (s *nearShard) drop(key []byte) {
 	if v := s.byKey[string(key)]; v != nil {
 		s.remove(v)
 	}
+}
+
+func (s *nearShard) clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.byKey)
+	s.order, s.size = nil, 0
 }
 
 func (s *nearShard) remove(v *nearValue) {

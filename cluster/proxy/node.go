@@ -165,9 +165,13 @@ func (k *compiler) route(kind, field string, r *cluster.RouteConfig, to []node) 
 	case "split_hot":
 		return newSplitHot(r.SplitHot, to[0])
 	case "near_cache":
-		return newNearCache(r.NearCache, to[0])
+		n := newNearCache(r.NearCache, to[0])
+		k.tree.caches = append(k.tree.caches, n)
+		return n
 	case "coalesce":
-		return &coalesce{to: to[0]}
+		n := &coalesce{to: to[0]}
+		k.tree.caches = append(k.tree.caches, n)
+		return n
 	}
 	return newRateLimit(r.RateLimit, to[0])
 }

@@ -73,11 +73,16 @@ type tree struct {
 	root   node
 	routes *cluster.RouteConfig // what root was made of; nil for the only pool
 	places []*placed            // of the tree of routes, from the root on
+	caches []forgetter          // routes that answer with what was read for others
 	active bool                 // there are routes beside pools and selectors
 	text   []byte               // the config it was made of, as YAML
 
 	announce []byte // what clients of ElastiCache are told
 }
+
+// forgetter is a route that can be made to forget what it has read, at the beginning
+// and the end of a flush_all.
+type forgetter interface{ forget() }
 
 // New returns a proxy for the pools of conf.
 func New(cfg Config, conf *cluster.Config, log zerolog.Logger) (*Proxy, error) {

@@ -70,7 +70,7 @@ func (r *replicate) legDone(l *leg, a *answer) {
 		l.send(r.to[l.i])
 	case effect == effTouch && !a.bad():
 		for _, n := range r.to[l.i+1:] {
-			x.touch(n, c)
+			x.touch(n, c, 0)
 		}
 		l.finish(a)
 	default:
@@ -78,8 +78,9 @@ func (r *replicate) legDone(l *leg, a *answer) {
 	}
 }
 
-// touch gives the item at n the time to live that c gives; nobody waits for the answer.
-func (x *executor) touch(n node, c *call) {
+// touch gives the item at n, or a copy of it, the time to live that c gives; nobody
+// waits for the answer.
+func (x *executor) touch(n node, c *call, copy int) {
 	l := x.newLeg(nobody{}, nil)
 	if c.op == protocol.OpMetaGet {
 		ttl, _ := flagOf(c, 'T')
@@ -94,5 +95,6 @@ func (x *executor) touch(n node, c *call) {
 		l.text = append(append(append(l.text, ' '), ttl...), protocol.CRLF...)
 		l.head = l.text[from:]
 	}
+	l.rename(copy)
 	l.send(n)
 }

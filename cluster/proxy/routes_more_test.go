@@ -64,6 +64,9 @@ func TestRouteSplitHot(t *testing.T) {
 	p.want("ms h:bin 2 k O1 F5\r\nhi\r\n", "HD kh:bin O1\r\n")
 	a.want(get("h:bin~hf1"), value("h:bin~hf1", "hi"))
 	p.want("ms aDp4 1 b F5\r\nx\r\nmg aDp4 b k v\r\nmd aDp4 b k\r\n", "HD\r\nVA 1 kaDp4 b\r\nx\r\nHD kaDp4 b\r\n")
+	// The copies live no longer than the item.
+	p.want(set("h:t", "1")+"gat -1 h:t\r\n"+strings.Repeat(get("h:t"), 3), stored+value("h:t", "1")+miss+miss+miss)
+	p.want(set("h:t", "1")+"mg h:t T-1\r\n"+strings.Repeat(get("h:t"), 3), stored+"HD\r\n"+miss+miss+miss)
 	p.want("touch h:bin 77\r\ndelete h:bin\r\n"+get("h:bin")+get("h:bin")+get("h:bin"), "TOUCHED\r\nDELETED\r\n"+miss+miss+miss)
 	long := strings.Repeat("z", 250)
 	p.want("get h:"+long[:245]+"\r\n", miss)
@@ -82,6 +85,12 @@ func TestRouteNearCache(t *testing.T) {
 	p.want(get("n:1"), value("n:1", "3"))
 	other.want("delete n:1\r\n", "DELETED\r\n")
 	p.want(get("n:1"), miss)
+	p.want(set("n:1", "4")+get("n:1"), stored+value("n:1", "4"))
+	p.want("flush_all\r\n", "OK\r\n")
+	p.want(get("n:1"), miss)
+	p.want(set("n:1", "5")+get("n:1"), stored+value("n:1", "5"))
+	p.want("gat -1 n:1\r\n", value("n:1", "5"))
+	other.want(get("n:1"), miss)
 	long := strings.Repeat("x", 300_000)
 	p.want(set("n:2", long)+get("n:2"), stored+value("n:2", long))
 	for i := range 500 { // more than fits

@@ -144,6 +144,11 @@ func handoverTest(t *testing.T, p *routeProxy, old, fresh *routeNode) {
 	p.want(get("d")+"mg d v O4 k\r\nincr d 1\r\nappend d 0 0 1\r\nx\r\ngets d\r\n", miss+"EN O4 kd\r\nNOT_FOUND\r\nNOT_STORED\r\n"+miss)
 	p.want("add d 5 0 1\r\ne\r\n"+get("d"), stored+value("d", "e"))
 	p.want("delete s\r\n"+get("s")+"ms s 1 ME F5\r\nt\r\n"+get("s"), "DELETED\r\n"+miss+"HD\r\n"+value("s", "t"))
+	// A key that is a word of the protocol's.
+	p.want(set("noreply", "1")+"delete noreply 0\r\n"+get("noreply"), stored+"DELETED\r\n"+miss)
+	// To look whether an item is there is no access to it.
+	p.want("ms h 1\r\nh\r\n", "HD\r\n")
+	p.want("mg h h\r\n", "HD h0\r\n")
 	// gets and cas, in one batch with what the cas depends on.
 	got := p.ask("gets c\r\n")
 	fresh.want("gets c\r\n", got)

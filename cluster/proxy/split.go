@@ -61,7 +61,7 @@ func (r *splitHot) start(x *executor, c *call) {
 	switch effect := effectOf(c); {
 	case effect == effStore:
 		x.spread(r, r.copies, 0, answerAll, c, nil)
-	case effect == effChange:
+	case effect == effChange, effect == effTouch:
 		l := x.newLeg(r, c)
 		l.like(c)
 		l.send(r.to)
@@ -131,6 +131,13 @@ func (r *splitHot) legDone(l *leg, a *answer) {
 		l.drop()
 		c.start = x.now
 		r.to.start(x, c)
+	case effectOf(c) == effTouch:
+		if !a.bad() {
+			for i := 1; i < r.copies; i++ {
+				x.touch(r.to, c, i)
+			}
+		}
+		l.finish(a)
 	case c.op != protocol.OpGet && a.changed():
 		l.drop()
 		x.spreadCopies(r, c, a)
