@@ -214,6 +214,9 @@ func (s *Store) unseal() bool {
 	for n := 1; n < len(s.pages); n++ {
 		s.pages[n].dirty = s.entry(uint32(n)) == tableDirty
 	}
+	if s.sizes.on() {
+		s.countSizes()
+	}
 	s.recovery.Items = s.countItems()
 	s.shrinkFrom = s.usedBytesLocked()
 	return true
@@ -314,4 +317,15 @@ func (s *Store) countItems() (n uint64) {
 		c.mu.Unlock()
 	}
 	return n
+}
+
+// countSizes counts the items by size: what Seal wrote does not tell.
+func (s *Store) countSizes() {
+	for id := range s.classes {
+		for l := range s.classes[id].lists {
+			for ref := s.classes[id].lists[l].head; ref != 0; ref = s.header(ref).next {
+				s.sizes.add(Item{s.header(ref), s, ref}.TotalBytes(), 1)
+			}
+		}
+	}
 }
