@@ -25,6 +25,7 @@ func Export(fs FS, path string, visit func(e *DumpEntry) error) ([]Report, error
 		if err != nil && report.Err == nil {
 			return reports, err
 		}
+		x.flushed = max(x.flushed, report.Snapshot.Flushed)
 		reports = append(reports, report)
 	}
 	for i, p := range paths {
