@@ -97,12 +97,19 @@ func (m *memoryFile) resize(n int64) error {
 	if err != nil {
 		return err
 	}
-	if n > size {
+	if n > size || m.holes() {
+		n = max(n, size)
 		if err := unix.Fallocate(int(m.f.Fd()), 0, 0, n); err != nil {
 			return errors.Join(m.noRoom(n, err), m.f.Truncate(size))
 		}
 	}
 	return m.remap(max(n, size))
+}
+
+// holes says that the file has fewer pages than its length takes, as a copy may have.
+func (m *memoryFile) holes() bool {
+	var st unix.Stat_t
+	return unix.Fstat(int(m.f.Fd()), &st) == nil && st.Blocks*512 < st.Size
 }
 
 // clear makes the file an empty one.

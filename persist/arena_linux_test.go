@@ -346,6 +346,59 @@ func TestArenaOnAFullFileSystem(t *testing.T) {
 	at.close(a)
 }
 
+// A copy of a memory file may have holes where there were zeros. They are filled
+// at the start: a page that the file system has no room for would be a signal later.
+func TestArenaFillsHoles(t *testing.T) {
+	at := newArenaTest(t)
+	a := at.open(arenaConfig(8))
+	at.fill(a, 0, 1000)
+	at.close(a)
+	at.sparse()
+	if size, room := at.room(); room >= size {
+		t.Fatalf("%d bytes of %d: there are no holes", room, size)
+	}
+	a = at.open(arenaConfig(8))
+	at.want(a, "sealed", 1000)
+	at.have(a, 0, 1000)
+	if size, room := at.room(); room < size {
+		t.Errorf("%d bytes of %d are reserved", room, size)
+	}
+	at.close(a)
+}
+
+// sparse copies the file over itself, without what is zero.
+func (t *arenaTest) sparse() {
+	t.Helper()
+	data, err := os.ReadFile(t.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(t.path, os.O_RDWR|os.O_TRUNC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = f.Truncate(int64(len(data)))
+	const page = 4096
+	for at := 0; err == nil && at < len(data); at += page {
+		if p := data[at : at+page]; !bytes.Equal(p, make([]byte, page)) {
+			_, err = f.WriteAt(p, int64(at))
+		}
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// room returns how long the file is and how much of that its file system has set aside.
+func (t *arenaTest) room() (size, room int64) {
+	t.Helper()
+	var st unix.Stat_t
+	if err := unix.Stat(t.path, &st); err != nil {
+		t.Fatal(err)
+	}
+	return st.Size, st.Blocks * 512
+}
+
 // A process that ends while it fills an arena from elsewhere leaves a part of the
 // items, and the arena says so, converted ones too.
 func TestArenaWhole(t *testing.T) {
