@@ -68,9 +68,37 @@ func openDir(o *Options) (Driver, error) {
 }
 
 // takeLock takes the directory. Only the system's own can be shared with others.
-func (d *dirDriver) takeLock() (err error) {
-	if d.fs == OS {
-		d.lock, err = lockDir(d.dir)
+func (d *dirDriver) takeLock() error {
+	if d.fs != OS {
+		return nil
+	}
+	lock, err := lockDir(d.dir)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	d.lock = lock
+	d.mu.Unlock()
+	return nil
+}
+
+// keepLock sees, before anything is written, that the directory is the one that was
+// taken. What lies in its place if it was moved away is taken anew, unless another
+// process has it; its files are not written over.
+func (d *dirDriver) keepLock() error {
+	d.mu.Lock()
+	lock := d.lock
+	d.mu.Unlock()
+	if lock == nil || isFile(lock, d.path(lockName)) {
+		return nil
+	}
+	if err := d.takeLock(); err != nil {
+		return fmt.Errorf("data directory %s: %w", d.dir, err)
+	}
+	_ = lock.Close()
+	files, err := listFiles(d.fs, d.dir, false)
+	for seq := d.seq.Load(); err == nil && seq < files.highest && !d.seq.CompareAndSwap(seq, files.highest); {
+		seq = d.seq.Load()
 	}
 	return err
 }
@@ -277,7 +305,7 @@ func (d *dirDriver) Start(s *slab.Store, e Events) Journal {
 	}
 	d.journal = newJournal(journalConfig{
 		fs: d.fs, dir: d.dir, store: s, clock: d.o.Clock, policy: d.o.Journal,
-		interval: d.o.JournalInterval, timeout: d.o.JournalTimeout, next: d.next, segment: d.o.segment,
+		interval: d.o.JournalInterval, timeout: d.o.JournalTimeout, next: d.next, mayWrite: d.keepLock, segment: d.o.segment,
 		onState: func(s journalState) { e.Trouble(s.reason) }, onGap: e.Wanted,
 	})
 	d.journal.start()
@@ -319,6 +347,9 @@ func (j dirJournal) Grown() int64 {
 
 // Snapshot writes a snapshot, and then removes what is not needed any more.
 func (d *dirDriver) Snapshot(ctx context.Context, s *slab.Store, last bool) (SnapshotInfo, error) {
+	if err := d.keepLock(); err != nil {
+		return SnapshotInfo{}, err
+	}
 	d.progress.longest.Store(0)
 	seq := d.next()
 	rotated, written := uint64(0), uint64(0)
@@ -394,13 +425,14 @@ func (d *dirDriver) Probe() error {
 	if err := prepareDir(d.fs, d.dir); err != nil {
 		return err
 	}
-	if d.fs == OS && (d.lock == nil || !exists(d.path(lockName))) {
-		if d.lock != nil {
-			_ = d.lock.Close()
-		}
-		if err := d.takeLock(); err != nil {
-			return err
-		}
+	lock := d.keepLock
+	d.mu.Lock()
+	if d.lock == nil {
+		lock = d.takeLock
+	}
+	d.mu.Unlock()
+	if err := lock(); err != nil {
+		return err
 	}
 	return probe(d.fs, d.dir)
 }

@@ -68,6 +68,17 @@ func exists(name string) bool {
 	return err == nil
 }
 
+// isFile reports whether an open file is the one that the system has of that name.
+func isFile(f io.Closer, name string) bool {
+	of, is := f.(*os.File)
+	if !is {
+		return true // a system without locks
+	}
+	a, err := of.Stat()
+	b, e := os.Lstat(name)
+	return err == nil && e == nil && os.SameFile(a, b)
+}
+
 // dirFiles is what a directory holds. Numbers are in ascending order.
 type dirFiles struct {
 	snapshots, segments []uint64

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -97,4 +98,55 @@ func TestDirectoryIsTidied(t *testing.T) {
 	l.set("a", "1", 0)
 	l.close()
 	testLife(t, fs, newHandClock(), nil).want("a", "1")
+}
+
+// A server whose directory was moved away leaves the one that another server has
+// in its place alone, and says why it keeps nothing.
+func TestDirectoryOfAnotherServerIsLeftAlone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "d")
+	there := func(o *Options) { o.Dir, o.Journal = dir, PolicyOS }
+	first := testLife(t, OS, newHandClock(), there)
+	first.set("a", "1", 0)
+	if err := first.snapshot(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(dir, dir+".old"); err != nil {
+		t.Fatal(err)
+	}
+	second := testLife(t, OS, newHandClock(), there)
+	second.set("b", "2", 0)
+	if err := second.snapshot(); err != nil {
+		t.Fatal(err)
+	}
+	before := files(t, dir)
+	if err := first.snapshot(); !errors.Is(err, ErrInUse) {
+		t.Fatalf("a snapshot into the directory of another: %v", err)
+	}
+	if err := first.k.d.Probe(); !errors.Is(err, ErrInUse) {
+		t.Fatalf("a probe: %v", err)
+	}
+	if err := first.k.d.(*dirDriver).journal.rotate(1000); !errors.Is(err, ErrInUse) {
+		t.Fatalf("a segment: %v", err)
+	}
+	if after := files(t, dir); !slices.Equal(after, before) {
+		t.Errorf("there were %v, now %v", before, after)
+	}
+	if why := first.k.Degraded(); !strings.Contains(why, "in use by another process") {
+		t.Errorf("degraded: %q", why)
+	}
+	second.close()
+	// Now nobody has it: it is taken, and what is in it is not written over.
+	eventually(t, "it takes the directory", func() bool { return first.k.Degraded() == "" })
+	first.close()
+	testLife(t, OS, newHandClock(), there).want("a", "1")
+}
+
+// files are the names in a directory of the system's.
+func files(t *testing.T, dir string) []string {
+	t.Helper()
+	all, err := OS.List(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }

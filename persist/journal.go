@@ -120,6 +120,8 @@ type journalConfig struct {
 	codec    Codec
 	// next gives out the number of a new segment. The flusher calls it.
 	next func() uint64
+	// mayWrite, unless it is nil, says why no segment may be begun at present.
+	mayWrite func() error
 	// onState is told when the state changes, one call at a time. It may ask for
 	// stats, nothing else.
 	onState func(journalState)

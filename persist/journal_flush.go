@@ -198,6 +198,11 @@ func (j *journal) begin(seq uint64) error {
 	stamp.Now = j.conf.store.Now()
 	j.beginIO()
 	defer j.endIO()
+	if j.conf.mayWrite != nil {
+		if err := j.conf.mayWrite(); err != nil {
+			return fmt.Errorf("new journal segment: %w", err)
+		}
+	}
 	g, err := createSegment(j.conf.fs, j.conf.dir, Header{
 		Kind: KindJournal, Codec: j.conf.codec, File: rand.Uint64(), Seq: seq,
 		Ver: j.conf.store.Version(), Stamp: stamp, Prev: f.prev,
