@@ -232,15 +232,16 @@ func (c *Config) checkLRU() error {
 	if c.Eviction != EvictionAdaptive && c.Eviction != EvictionLRU {
 		return fmt.Errorf("eviction must be %s or %s, not %q", EvictionAdaptive, EvictionLRU, c.Eviction)
 	}
+	if c.HotPct < 1 || c.WarmPct < 1 {
+		return errors.New("hot and warm pcts must be at least 1")
+	}
 	return checkTune(c.HotPct, c.WarmPct, c.HotMaxFactor, c.WarmMaxFactor)
 }
 
 // checkTune reports what is wrong with LRU limits, if anything.
 func checkTune(hotPct, warmPct int, hotFactor, warmFactor float64) error {
 	switch {
-	case hotPct < 1 || warmPct < 1:
-		return errors.New("hot and warm pcts must be at least 1")
-	case hotPct+warmPct > lruPctSumMax:
+	case hotPct < 0 || warmPct < 0 || hotPct+warmPct > lruPctSumMax:
 		return ErrPctSum
 	case !(hotFactor > 0 && warmFactor > 0):
 		return ErrAgeFactor
