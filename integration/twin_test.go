@@ -14,7 +14,7 @@ import (
 )
 
 // twinCommands is how many random commands each transport is compared on.
-const twinCommands = 4000
+const twinCommands = 6000
 
 // TestTwins says the same to Holdfast and to the system's memcached, thousands
 // of random well-formed commands on few keys, and wants the same answers. What
@@ -202,7 +202,9 @@ func (g *twinTalk) some(words ...string) string {
 func (g *twinTalk) command() string {
 	key, value := g.key(), g.value()
 	exptime := g.pick("0", "0", "0", "1000", "-1")
-	switch g.rng.IntN(15) {
+	switch g.rng.IntN(19) {
+	case 15, 16, 17, 18:
+		return g.odd()
 	case 0, 1:
 		verb := g.pick("set", "set", "add", "replace", "append", "prepend")
 		return fmt.Sprintf("%s %s %d %s %d%s\r\n%s", verb, key, g.rng.IntN(3), exptime, len(value), g.pick("", "", " noreply"), value)
@@ -233,6 +235,42 @@ func (g *twinTalk) command() string {
 		return fmt.Sprintf("ms %s %d%s\r\n%s", key, len(value), flags, value)
 	default:
 		return g.pick("md "+key+g.some("I", "T1000"), "md "+key+" C"+g.cas(key), "flush_all")
+	}
+}
+
+// odd makes up a command that is rarer in the wild.
+func (g *twinTalk) odd() string {
+	key, silent := g.key(), g.pick("", " noreply")
+	switch g.rng.IntN(10) {
+	case 0: // what counting makes of texts
+		text := g.pick("abc", "5 a", "+5", "-5", "-0", "", " 5", "5x", "5.5", "\t7", "12\r\n6", "1e3", "000000000000000000000007", "123456789012345678901234567890")
+		return fmt.Sprintf("set text 0 0 %d%s\r\n%s", len(text), silent, text)
+	case 1:
+		return g.pick("incr ", "decr ") + g.pick("text ", "n1 ", key+" ") + g.pick("0", "5", "007", "abc", "-1", "1.5", "18446744073709551616") + silent
+	case 2:
+		return fmt.Sprintf("touch %s %s%s", key, g.pick("0", "1000", "-1", "abc", "1.5"), silent)
+	case 3:
+		return g.pick("gat ", "gats ") + g.pick("0", "1000", "-1", "2592000") + " " + strings.Repeat(key+" ", 1+g.rng.IntN(30))
+	case 4, 5: // keys in base64, which are never said in the clear
+		key = g.pick("eCB5", "AAEC", "/+8=")
+		return g.pick(
+			fmt.Sprintf("ms %s 2 b%s\r\nhi", key, g.some("k", "q", "T1000", "F5", "Oab")),
+			"mg "+key+" b"+g.some("k", "q", "v", "s", "f", "Oab"),
+			"md "+key+" b"+g.some("k", "q", "Oab"),
+			"mg ==== b k", "mg YWI b", "ms YWI 2 b\r\nhi")
+	case 6: // several in one write, and only what is no success is heard of
+		return fmt.Sprintf("ms %s 1 q\r\nx\r\nms %s 1 q ME\r\ny\r\nmg %s q v k\r\nmd %s q\r\nmd %s q\r\nma %s q v", key, g.key(), g.key(), key, g.key(), g.number())
+	case 7:
+		return g.pick("verbosity 0", "verbosity 1 noreply", "foo", "GET a", "mg "+strings.Repeat("k", 251), "incr n1 abc")
+	case 8: // at the limit of an item, with and without client flags
+		if g.rng.IntN(20) > 0 {
+			return "mg limit s f"
+		}
+		n := 1<<20 - 70 + g.rng.IntN(20)
+		return fmt.Sprintf("%s limit %d 0 %d%s\r\n%s", g.pick("set", "add", "replace", "append"), g.rng.IntN(2), n, silent, strings.Repeat("v", n))
+	default:
+		flags := g.pick("0", "4294967295", "+5", "010")
+		return fmt.Sprintf("set %s %s %s 3%s\r\nabc", key, flags, g.pick("0", "1000", "+5", "-5"), silent)
 	}
 }
 
