@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 )
@@ -82,9 +83,13 @@ func Check(fs FS, path string, each func(file string, b BlockReport)) ([]Report,
 			return nil, fmt.Errorf("%s: no snapshot and no journal is there", path)
 		}
 	}
-	reports := make([]Report, len(paths))
-	for i, p := range paths {
-		reports[i] = checkFile(fs, p, each)
+	var reports []Report
+	for _, p := range paths {
+		r := checkFile(fs, p, each)
+		if p != path && errors.Is(r.Err, os.ErrNotExist) {
+			continue // the server that uses the directory has removed it meanwhile
+		}
+		reports = append(reports, r)
 	}
 	return reports, nil
 }

@@ -366,3 +366,31 @@ func TestDumpTellsTheTimesOfTheWorld(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// vanishing is a file system whose directories list a file that is gone by the time
+// it is opened.
+type vanishing struct {
+	FS
+	name string
+}
+
+func (fs vanishing) List(dir string) ([]string, error) {
+	all, err := fs.FS.List(dir)
+	return append(all, fs.name), err
+}
+
+// A server removes old files while its directory is checked: that is no damage. A
+// file that was asked for by its name must be there.
+func TestCheckOfADirectoryInUse(t *testing.T) {
+	mem := newMemFS(1)
+	s, w := newStore(t, nil)
+	set(t, w, "a", []byte("v"), slab.SetOp{})
+	mustSnapshot(t, mem, ".", s, 1, CodecRaw)
+	reports, err := Check(vanishing{mem, snapshotName(2)}, ".", nil)
+	if err != nil || len(reports) != 1 || Damage(reports) != nil {
+		t.Errorf("%+v, %v", reports, err)
+	}
+	if reports, err := Check(mem, snapshotName(2), nil); err != nil || Damage(reports) == nil {
+		t.Errorf("%+v, %v", reports, err)
+	}
+}
