@@ -150,7 +150,7 @@ func (c *checker) blocks() error {
 
 // block counts what is in a block.
 func (c *checker) block(b *block) error {
-	if b.typ == blockFooter || b.typ == blockEnd {
+	if c.r.head.Kind == KindSnapshot && (b.typ == blockFooter || b.typ == blockEnd) {
 		info, err := c.r.trailer(b, &c.unpack)
 		if err == nil && !c.trailer {
 			c.report.Snapshot, c.trailer = info, true
@@ -161,7 +161,7 @@ func (c *checker) block(b *block) error {
 		return err
 	}
 	if b.typ != blockEntries {
-		return nil // of a later minor version
+		return nil // the end of a segment, or of a later minor version
 	}
 	payload, err := c.unpack.unpack(b)
 	if err == nil {

@@ -394,3 +394,36 @@ func TestCheckOfADirectoryInUse(t *testing.T) {
 		t.Errorf("%+v, %v", reports, err)
 	}
 }
+
+// A journal that has filled several segments and gone on is as it was written.
+func TestCheckOfAJournal(t *testing.T) {
+	k := newJournalled(t, PolicyAlways, nil)
+	k.j.start()
+	for n := range 100 {
+		set(t, k.w, fmt.Sprint("key", n), make([]byte, 1000), slab.SetOp{})
+		if n%30 == 0 {
+			if err := k.j.rotate(k.seq.Add(1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	until(t, "the sync", func() bool { return k.j.Synced(k.j.Appended()) })
+	wantSound(t, k.fs, "d")
+	if err := k.j.close(); err != nil {
+		t.Fatal(err)
+	}
+	wantSound(t, k.fs, "d")
+}
+
+// wantSound checks a directory in which nothing is wrong.
+func wantSound(t *testing.T, fs FS, dir string) {
+	t.Helper()
+	reports, err := Check(fs, dir, nil)
+	if err != nil || Damage(reports) != nil || len(reports) < 2 {
+		t.Errorf("%+v, %v, %v", reports, Damage(reports), err)
+	}
+	reports, err = Export(fs, dir, func(*DumpEntry) error { return nil })
+	if err != nil || Damage(reports) != nil {
+		t.Errorf("%+v, %v, %v", reports, Damage(reports), err)
+	}
+}
