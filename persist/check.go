@@ -100,7 +100,41 @@ func isData(name string) bool {
 		strings.HasPrefix(name, "journal-") && strings.HasSuffix(name, ".hfj")
 }
 
+// looks is how many times a segment is read that seems to be damaged.
+const looks = 5
+
+// steady reads a file. A segment that a server writes to may be met in the midst of
+// a write, or when its unused end is cut off, and then has a hole that is none: it is
+// read again until it has none or still has the one that it had before.
+func steady(read func() Report) Report {
+	r := read()
+	for n := 1; n < looks && r.Header.Kind == KindJournal && r.Damaged(); n++ {
+		before := r
+		r = read()
+		if before.Err == nil && r.Err == nil && before.BadBlocks == r.BadBlocks && before.firstGap() == r.firstGap() {
+			break
+		}
+	}
+	return r
+}
+
+// firstGap is where the first gap begins, -1 if there is none.
+func (r *Report) firstGap() int64 {
+	if len(r.Gaps) == 0 {
+		return -1
+	}
+	return r.Gaps[0].At
+}
+
 func checkFile(fs FS, path string, each func(string, BlockReport)) Report {
+	return steady(func() Report {
+		r := readFile(fs, path, each)
+		each = nil // it is told once
+		return r
+	})
+}
+
+func readFile(fs FS, path string, each func(string, BlockReport)) Report {
 	if r, is := readArena(fs, path, nil); is {
 		return r
 	}

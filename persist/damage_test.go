@@ -427,3 +427,51 @@ func wantSound(t *testing.T, fs FS, dir string) {
 		t.Errorf("%+v, %v, %v", reports, Damage(reports), err)
 	}
 }
+
+// growing is a file system with a file that is in the midst of a write when it is
+// opened first.
+type growing struct {
+	*memFS
+	now, later []byte
+}
+
+func (fs *growing) Open(name string) (File, error) {
+	fs.put(name, fs.now)
+	fs.now = fs.later
+	return fs.memFS.Open(name)
+}
+
+// What is seen of a segment while the server writes to it may have a hole where the
+// write has not come to yet. It is looked at again; what stays is damage.
+func TestCheckOfASegmentInUse(t *testing.T) {
+	k := newJournalled(t, PolicyOS, nil)
+	for n := range 8 {
+		set(t, k.w, fmt.Sprint("key", n), make([]byte, 500), slab.SetOp{})
+		if err := k.j.round(false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	whole := k.mem.get("d/" + segmentName(1))
+	half := bytes.Clone(whole)
+	clear(half[headerBytes+1000 : headerBytes+1200])
+	for _, c := range []struct {
+		later   []byte
+		damaged bool
+	}{{whole, false}, {half, true}} {
+		for _, what := range []string{"check", "export"} {
+			fs := &growing{newMemFS(1), half, c.later}
+			items := 0
+			reports, err := Check(fs, "segment", nil)
+			if what == "export" {
+				fs = &growing{newMemFS(1), half, c.later}
+				reports, err = Export(fs, "segment", func(*DumpEntry) error { items++; return nil })
+			}
+			if err != nil || len(reports) != 1 || (Damage(reports) != nil) != c.damaged {
+				t.Errorf("%s, damaged: %t: %+v, %v", what, c.damaged, reports, err)
+			}
+			if what == "export" && !c.damaged && items != 8 {
+				t.Errorf("%d items", items)
+			}
+		}
+	}
+}

@@ -21,10 +21,11 @@ func Export(fs FS, path string, visit func(e *DumpEntry) error) ([]Report, error
 	x := exporter{keys: map[string]exportKey{}}
 	var reports []Report
 	for _, p := range paths {
-		report, err := Dump(fs, p, x.look)
-		if err != nil && report.Err == nil {
-			return reports, err
-		}
+		report := steady(func() Report { // to look twice makes no difference
+			r, err := Dump(fs, p, x.look)
+			r.Err = err
+			return r
+		})
 		x.flushed = max(x.flushed, report.Snapshot.Flushed)
 		reports = append(reports, report)
 	}
@@ -32,8 +33,16 @@ func Export(fs FS, path string, visit func(e *DumpEntry) error) ([]Report, error
 		if reports[i].Err != nil {
 			continue
 		}
-		if _, err := Dump(fs, p, func(e *DumpEntry) error { return x.pass(e, visit) }); err != nil {
-			return reports, err
+		var stop error
+		for n, done := 0, false; !done; n++ { // nor does this: what was handed out is not handed out again
+			_, err := Dump(fs, p, func(e *DumpEntry) error {
+				stop = x.pass(e, visit)
+				return stop
+			})
+			done = err == nil
+			if stop != nil || !done && n == looks {
+				return reports, err
+			}
 		}
 	}
 	return reports, nil
