@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -305,11 +306,21 @@ func (d *dirDriver) Start(s *slab.Store, e Events) Journal {
 	}
 	d.journal = newJournal(journalConfig{
 		fs: d.fs, dir: d.dir, store: s, clock: d.o.Clock, policy: d.o.Journal,
-		interval: d.o.JournalInterval, timeout: d.o.JournalTimeout, next: d.next, mayWrite: d.keepLock, segment: d.o.segment,
+		interval: d.o.JournalInterval, timeout: d.o.JournalTimeout, next: d.next, mayWrite: func() error { return d.mayWrite(e) }, segment: d.o.segment,
 		onState: func(s journalState) { e.Trouble(s.reason) }, onGap: e.Wanted,
 	})
 	d.journal.start()
 	return dirJournal{d.journal, d}
+}
+
+// mayWrite is keepLock for the journal. A directory that has gone is made anew by the
+// Probe that follows a failed Snapshot, so one is asked for.
+func (d *dirDriver) mayWrite(e Events) error {
+	err := d.keepLock()
+	if errors.Is(err, os.ErrNotExist) {
+		e.Wanted()
+	}
+	return err
 }
 
 // mark leaves an empty segment: see dirDriver.

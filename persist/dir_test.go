@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -139,6 +140,31 @@ func TestDirectoryOfAnotherServerIsLeftAlone(t *testing.T) {
 	eventually(t, "it takes the directory", func() bool { return first.k.Degraded() == "" })
 	first.close()
 	testLife(t, OS, newHandClock(), there).want("a", "1")
+}
+
+// A directory that has gone is made anew without anybody's help, also where no
+// snapshot is due by the clock.
+func TestDirectoryThatVanishesIsMadeAnew(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "d")
+	there := func(o *Options) { o.Dir, o.Journal, o.SnapshotInterval = dir, PolicyOS, 0 }
+	l := testLife(t, OS, newHandClock(), there)
+	l.set("a", "1", 0)
+	eventually(t, "a segment", func() bool { return l.stats()["journal_segments"] == "1" })
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	until := func(what string, ok func() bool) {
+		eventually(t, what, func() bool {
+			n++
+			l.set("b", strconv.Itoa(n), 0) // the journal looks when there is something to write
+			return ok()
+		})
+	}
+	until("it notices", func() bool { return l.k.Degraded() != "" })
+	until("it works again", func() bool { return l.k.Degraded() == "" })
+	l.close()
+	testLife(t, OS, newHandClock(), there).want("a", "1", "b", strconv.Itoa(n))
 }
 
 // files are the names in a directory of the system's.
