@@ -86,7 +86,7 @@ func TestRouteRows(t *testing.T) {
 	got := routeRows([]stat{
 		{"routes.prefix:route", "prefix"},
 		{`routes.prefix.cases[0].to:route`, `"a:"`},
-		{"routes.prefix.cases[0].to:requests", "1234"},
+		{"routes.prefix.cases[0].to:requests", "12345"},
 		{"routes.prefix.cases[0].to.failover:route", "failover (ttl 10s)"},
 		{"routes.prefix.cases[0].to.failover:spilled", "5"},
 		{"odd", "1"},
@@ -95,7 +95,7 @@ func TestRouteRows(t *testing.T) {
 		{"ROUTE", "NAME", "VALUE", "READABLE"},
 		{"routes.prefix", "prefix"},
 		{"routes.prefix.cases[0].to", `"a:"`},
-		{"", "requests", "1234", "1,234"},
+		{"", "requests", "12345", "12,345"},
 		{"routes.prefix.cases[0].to.failover", "failover (ttl 10s)"},
 		{"", "spilled", "5", ""},
 		{"", "odd", "1", ""},
