@@ -175,8 +175,8 @@ func TestStaleTwoProxiesMixed(t *testing.T) {
 }
 
 // What one proxy has had acknowledged the other does not know of: of a node that comes back
-// with an older snapshot it may read what was there before, until the one has used the
-// node as well.
+// with an older snapshot it may read what was there before, until the one has seen that it
+// is another process, which it does without being asked for anything.
 func TestStaleTwoProxiesStory(t *testing.T) {
 	run := newStalePair(t, false, holdfastGoesBack)
 	n := run.x.nodes[0]
@@ -231,6 +231,16 @@ func TestStaleTwoProxiesStory(t *testing.T) {
 		})
 	}
 	t.Logf("%d of %d keys are old through the other proxy", old, len(run.keys))
+	for _, k := range run.keys {
+		waitFor(t, "nothing old", func() bool {
+			var stale *staleError
+			err := read(b, k)
+			if err != nil && !errors.As(err, &stale) {
+				t.Fatal(err)
+			}
+			return err == nil
+		})
+	}
 	if err := run.settledBoth(false); err != nil {
 		t.Fatal(err)
 	}

@@ -114,8 +114,8 @@
 // failed, or after it, or as an older snapshot of a restored node has it, until the
 // proxy that the write went through has fenced the node too. Once all have, nothing old is
 // left: each deletes what it has in doubt, after that can no longer happen, and a
-// flush by any counts for all. A proxy fences when it next uses the node, at once if it has
-// traffic. Nothing is shared between the journals of proxies: a proxy that could not tell the
+// flush by any counts for all. A proxy notices by itself that a node to which it has a
+// connection was restarted, so that takes about a second. Nothing is shared between the journals of proxies: a proxy that could not tell the
 // node might not be able to tell the others either, and who needs more gives each
 // key one proxy.
 //

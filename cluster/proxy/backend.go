@@ -58,7 +58,7 @@ type backend struct {
 	doubts    atomic.Int32
 	returning atomic.Int64 // when the node has answered the last probe
 	mending   atomic.Bool  // a loop deletes keys of the journal
-	suspected atomic.Int32 // how often it is to be asked still, for somebody suspects it
+	suspected atomic.Int32 // how often it is to be asked still whether it answers
 	checking  atomic.Bool  // a loop does
 	resolving atomic.Bool
 	retired   atomic.Bool

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/holdfast-cache/holdfast/cluster"
+	"github.com/holdfast-cache/holdfast/server"
 	"github.com/rs/zerolog"
 )
 
@@ -140,6 +141,43 @@ func TestNewerMapGarbage(t *testing.T) {
 		if m.Closed() != bad || r.p.newer.heard.Load() != 0 {
 			t.Errorf("%q: closed %v, %d newer maps", answer, m.Closed(), r.p.newer.heard.Load())
 		}
+	}
+}
+
+// A connection that ends with nothing on it may be a node that has been restarted: it is
+// asked, not left until somebody has a request for it.
+func TestIdleConnectionEnds(t *testing.T) {
+	r := newRig(t, 1, nil)
+	c := r.loop.NewClient()
+	boot := func(id string, restored int) string {
+		return fmt.Sprintf("STAT pid 7\r\nSTAT uptime 0\r\nSTAT time 1700000100\r\nSTAT curr_items 5\r\nSTAT boot_id %s\r\nSTAT restored_at %d\r\nSTAT snapshot_time %d\r\nEND\r\n", id, restored, restored/2)
+	}
+	newest := func() *server.MemoryLink { return r.loop.Links[len(r.loop.Links)-1] }
+	c.Say([]byte("set a 0 0 1\r\nx\r\n"))
+	r.loop.Settle()
+	m := newest()
+	m.Accept()
+	r.answer(m, boot("01", 0))
+	r.answer(m, "STORED\r\nSTAT epoch 1\r\nEND\r\n")
+	r.heard(c, "STORED\r\n")
+	m.Break(server.ErrLinkEOF)
+	r.loop.Settle()
+	if newest() == m {
+		t.Fatal("nobody asks who it is now")
+	}
+	m = newest()
+	m.Accept()
+	r.sent(m, "stats\r\n")
+	r.answer(m, boot("02", 1700000000))
+	r.loop.Settle()
+	m = newest()
+	m.Accept()
+	r.sent(m, "stats\r\n")
+	r.answer(m, boot("02", 1700000000))
+	r.sent(m, "flush_all\r\n")
+	r.answer(m, "OK\r\n")
+	if got := r.backend(1).health.State().String(); got != "up" {
+		t.Errorf("it is %s", got)
 	}
 }
 

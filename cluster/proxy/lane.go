@@ -252,10 +252,16 @@ func (n *lane) meet(r *protocol.Response) {
 // LinkWritable goes on sending.
 func (n *lane) LinkWritable() { n.soil() }
 
-// LinkDown fails what was under way.
+// LinkDown fails what was under way. If there was nothing the node is asked at once who it
+// is now: when it has lost what was acknowledged through us, other proxies cannot know.
 func (n *lane) LinkDown(err error) {
+	idle := n.met && n.n == 0 && n.fence == nil
 	n.link = nil
 	n.down(err)
+	if idle && !n.b.retired.Load() {
+		n.b.suspected.Store(checksMax)
+		n.x.chores = earlier(n.x.chores, n.x.now)
+	}
 }
 
 // Space is where the next bytes land.
