@@ -112,6 +112,7 @@ func (d *dirDriver) path(name string) string { return filepath.Join(d.dir, name)
 // problem notes what is wrong with what was found.
 func (d *dirDriver) problem(format string, args ...any) {
 	d.trouble = append(d.trouble, fmt.Sprintf(format, args...))
+	d.found.Damaged = true
 }
 
 // Find opens the newest snapshot that is complete and looks at the segments above it.

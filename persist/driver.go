@@ -91,6 +91,9 @@ type Found struct {
 	// Complete is when the newest snapshot was begun: it has every change before
 	// that, and may lack later ones. Zero if there is none or it is not known.
 	Complete time.Time
+	// Damaged says that not all can be read that should be there, so that what can be
+	// may be older than what was kept.
+	Damaged bool
 }
 
 // RestoreOptions are how items are put back.

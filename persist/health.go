@@ -8,6 +8,9 @@ type state struct {
 	journal  string // why changes are not written down
 	since    time.Time
 	exited   bool
+
+	troubles int // how often the journal has come to have one
+	healed   int // how many of them had begun before the last snapshot: see Keeper.Kept
 }
 
 // reason is why the state is degraded, "" if it is not.
@@ -21,8 +24,30 @@ func (s *state) reason() string {
 // snapshotTrouble says why snapshots fail, "" that they do not.
 func (k *Keeper) snapshotTrouble(why string) { k.setState(func(s *state) { s.snapshot = why }) }
 
+// snapshotMade says that one was made, which was begun after so many troubles of the
+// journal: it has what they may have cost. Of one that is not over yet the journal itself
+// says when it is, and a gap is not before a snapshot that was begun after it.
+func (k *Keeper) snapshotMade(troubles int) {
+	k.setState(func(s *state) { s.snapshot, s.healed = "", troubles })
+	k.turned()
+}
+
 // journalTrouble says why changes are not written down, "" that they are.
-func (k *Keeper) journalTrouble(why string) { k.setState(func(s *state) { s.journal = why }) }
+func (k *Keeper) journalTrouble(why string) {
+	k.setState(func(s *state) {
+		if s.journal = why; why != "" {
+			s.troubles++
+		}
+	})
+	k.turned()
+}
+
+// turned tells who wants to know that Kept may have changed.
+func (k *Keeper) turned() {
+	if k.o.Turned != nil {
+		k.o.Turned()
+	}
+}
 
 // setState changes the state, and does and says what follows from that, once.
 func (k *Keeper) setState(change func(*state)) {

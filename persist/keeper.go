@@ -116,16 +116,28 @@ func Open(o Options) (*Keeper, error) {
 // Found returns what there was when the Keeper was opened.
 func (k *Keeper) Found() Found { return k.found }
 
-// Origin tells whether there are items of an earlier process, and a time before which
-// no change that it made is missing, zero if that is not known. Before Restore it
-// tells what is known by then: the time may be later afterwards.
-func (k *Keeper) Origin() (complete time.Time, items bool) {
+// Origin tells whether there are items of an earlier process, a time before which
+// no change that it made is missing, zero if that is not known, and whether all could
+// be read that it has kept. Before Restore it tells what is known by then: the time may
+// be later afterwards, and damage be found.
+func (k *Keeper) Origin() (complete time.Time, items, whole bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.mu.rec.Source != "" {
-		return k.mu.rec.Complete, k.mu.rec.Items > 0
+		return k.mu.rec.Complete, k.mu.rec.Items > 0, k.mu.err == nil && len(k.mu.rec.Problems) == 0
 	}
-	return k.found.Complete, k.found.Items > 0 || k.found.Begin != 0
+	return k.found.Complete, k.found.Items > 0 || k.found.Begin != 0, !k.found.Damaged
+}
+
+// Kept says that nothing that was acknowledged is lost, whenever the process ends:
+// replies wait for the journal, and it has had no trouble since the start, or since
+// a snapshot that has all. A change that is late is no loss, for its client is told;
+// but others may have read it, and a file that has vanished had been synced.
+func (k *Keeper) Kept() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s := &k.mu.state
+	return k.o.Journal == PolicyAlways && s.journal == "" && s.healed == s.troubles
 }
 
 // ClockStart returns the store's clock at this moment, in seconds, so that it
@@ -310,7 +322,7 @@ func (k *Keeper) make(ctx context.Context, last bool) error {
 	k.wanted.Store(false)
 	began, ver := time.Now(), k.store.Version()
 	k.mu.Lock()
-	ailing := k.mu.state.snapshot != ""
+	ailing, troubles := k.mu.state.snapshot != "", k.mu.state.troubles
 	k.mu.Unlock()
 	var info SnapshotInfo
 	var err error
@@ -338,7 +350,7 @@ func (k *Keeper) make(ctx context.Context, last bool) error {
 	k.mu.Unlock()
 	switch {
 	case err == nil:
-		k.snapshotTrouble("")
+		k.snapshotMade(troubles)
 		k.o.Log.Info().Uint64("items", info.Items).Uint64("bytes", info.FileBytes).Dur("took", now.Sub(began)).Str("file", info.Name).Msg("snapshot made")
 	case ctx.Err() == nil:
 		k.snapshotTrouble(err.Error())

@@ -50,6 +50,9 @@ type Options struct {
 	OnError OnError
 	// Exit ends the process, with OnErrorExit. It is called once, by any goroutine.
 	Exit func(why error)
+	// Turned is called, by any goroutine, when Keeper.Kept may have changed and when a
+	// snapshot is made. It returns at once. nil: nobody wants to know.
+	Turned func()
 
 	// What tests make shorter: the time between two looks at the state, that before
 	// the first attempt after a failure, and the length of segments; 0 is the usual.

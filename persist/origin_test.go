@@ -14,7 +14,7 @@ func TestKeeperOrigin(t *testing.T) {
 			fs, clock := newMemFS(1), newHandClock()
 			with := func(o *Options) { o.Journal = policy }
 			l := testLife(t, fs, clock, with)
-			if at, items := l.k.Origin(); items || !at.IsZero() {
+			if at, items, _ := l.k.Origin(); items || !at.IsZero() {
 				t.Errorf("a fresh start has items of %v", at)
 			}
 			l.set("a", "1", 0)
@@ -37,7 +37,7 @@ func TestKeeperOrigin(t *testing.T) {
 			l.abandon()
 			clock.pass(1000)
 			l = testLife(t, fs, clock, with)
-			at, items := l.k.Origin()
+			at, items, _ := l.k.Origin()
 			if !items {
 				t.Error("there are no items")
 			}
@@ -54,7 +54,7 @@ func TestKeeperOrigin(t *testing.T) {
 			clock.pass(1000)
 			before := at
 			l = testLife(t, fs, clock, nil)
-			if at, _ := l.k.Origin(); at.After(before) {
+			if at, _, _ := l.k.Origin(); at.After(before) {
 				t.Errorf("complete up to %v after a start that wrote nothing, before it was %v", at, before)
 			}
 		})
@@ -75,7 +75,7 @@ func TestKeeperOriginEarly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if at, items := k.Origin(); !items || at.UnixNano() != end {
+	if at, items, whole := k.Origin(); !items || !whole || at.UnixNano() != end {
 		t.Errorf("before the loading: %v, %v", at, items)
 	}
 	if err := k.d.Close(); err != nil {

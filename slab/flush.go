@@ -36,10 +36,10 @@ func (s *Store) FlushAll(at uint32) {
 func (s *Store) flushNow() {
 	ver := s.Version()
 	s.raiseFlush(ver)
-	s.flush.done.Add(1)
 	if s.journal != nil {
 		s.journal.Flushed(ver)
 	}
+	s.flush.done.Add(1) // whoever sees it can have the journal synced up to it
 }
 
 // raiseFlush makes every item of version ver or lower a dead one.

@@ -29,6 +29,7 @@ type keeping struct {
 	log    zerolog.Logger
 	stderr io.Writer
 	exit   chan error    // why the server has to end, with --persist-on-error=exit
+	turned chan struct{} // what the boot mark says may not be true any more
 	loaded chan struct{} // closed when the loading has ended, if clients are served meanwhile
 	ended  bool          // the last snapshot was made
 }
@@ -38,10 +39,11 @@ func openKeeping(o *options, log zerolog.Logger, stderr io.Writer) (*keeping, er
 	if o.keep.Dir == "" {
 		return nil, nil
 	}
-	k := &keeping{o: o, log: log, stderr: stderr, exit: make(chan error, 1)}
+	k := &keeping{o: o, log: log, stderr: stderr, exit: make(chan error, 1), turned: make(chan struct{}, 1)}
 	conf := o.keep
 	conf.Log = log
 	conf.Exit = func(why error) { k.exit <- why } // once, so there is room
+	conf.Turned = k.turn
 	var err error
 	if conf.Dir, err = filepath.Abs(conf.Dir); err != nil { // -d leaves the directory
 		return nil, fail(exitOS, "--data-dir: %v", err)
@@ -53,6 +55,25 @@ func openKeeping(o *options, log zerolog.Logger, stderr io.Writer) (*keeping, er
 		return nil, fail(exitFailure, "%v", err)
 	}
 	return k, nil
+}
+
+// turn has the boot mark looked at.
+func (k *keeping) turn() {
+	select {
+	case k.turned <- struct{}{}:
+	default:
+	}
+}
+
+// heard says that the journal, where replies wait for it, has all changes up to now; if
+// not the boot mark is looked at again when it has.
+func (k *keeping) heard() bool {
+	pos := k.Appended()
+	if k.Synced(pos) {
+		return true
+	}
+	k.NotifySynced(pos, k.turn)
+	return false
 }
 
 // attach gives the store its items, unless it has them from its memory file, or

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -118,7 +119,7 @@ func (s *service) run(lns []net.Listener, early bool) error {
 	if k := s.mem.keeper(s.keep); k != nil {
 		s.node.SetKeeper(k)
 	}
-	s.markOrigins()
+	s.readMarks()
 	s.tellOrigin(s.started)
 	defer s.node.Close()
 	err := s.node.ReloadAuth()
@@ -168,16 +169,15 @@ func (s *service) run(lns []net.Listener, early bool) error {
 func (s *service) serve(srv *server.Server, lns []net.Listener) error {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	handled := make(chan struct{})
-	go func() {
-		defer close(handled)
-		s.handleSignals(ctx, cancel, srv)
-	}()
+	var handled sync.WaitGroup
+	handled.Go(func() { s.handleSignals(ctx, cancel, srv) })
+	s.markServe()
+	handled.Go(func() { s.followMarks(ctx) })
 	s.keep.loadMeanwhile(ctx, s.mem, func() { s.tellOrigin(s.started) })
 	err := srv.Serve(ctx, lns...)
 	s.member.leave()
-	cancel(nil) // a client may have ended it
-	<-handled   // further signals are finish's
+	cancel(nil)    // a client may have ended it
+	handled.Wait() // further signals are finish's
 	s.node.Close()
 	if err != nil && !errors.Is(err, context.Canceled) {
 		return fail(exitFailure, "%v", err)
