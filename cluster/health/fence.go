@@ -21,6 +21,8 @@ type Identity struct {
 	// What one process has lost is missing in the next, too, until a flush: that one
 	// must go on telling the older time.
 	SnapshotTime int64
+	// RestoredFrom is the BootID of that earlier process, "" if it is not known.
+	RestoredFrom string
 
 	PID          int64
 	Uptime, Time int64
@@ -34,6 +36,9 @@ func (id *Identity) Set(name, value []byte) bool {
 	switch string(name) {
 	case "boot_id":
 		id.BootID = string(value)
+		return true
+	case "restored_from":
+		id.RestoredFrom = string(value)
 		return true
 	case "flush_generation":
 		n, err := strconv.ParseUint(string(value), 10, 64)
@@ -88,6 +93,14 @@ func (id Identity) completeUntil(now int64) int64 {
 		return forever
 	}
 	return id.ago(now, id.SnapshotTime)
+}
+
+// passesOver says that what id has is not from the process that said before, but from
+// another, so that what SnapshotTime says is not about that one: its disk may have been
+// one that it could not even leave a mark on.
+func (id Identity) passesOver(before Identity) bool {
+	return id.RestoredAt != 0 && id.FlushGeneration == 0 &&
+		id.RestoredFrom != "" && before.BootID != "" && id.RestoredFrom != before.BootID
 }
 
 // never is before all times, forever after them.
@@ -174,7 +187,11 @@ func Decide(now int64, before, says Identity, j JournalState, p Policy) Decision
 	if first && p.FlushAtStart && says.Items > 0 {
 		return Decision{Action: Flush, Why: "met the first time, and not empty"}
 	}
-	if snapshot := says.completeUntil(now); snapshot != forever && !j.Lost {
+	snapshot, other := says.completeUntil(now), says.passesOver(before)
+	if other {
+		snapshot = never
+	}
+	if snapshot != forever && !j.Lost {
 		switch {
 		case j.Since <= snapshot && j.Acked < snapshot:
 			return decideJournal(j, "restored, and nothing was acknowledged since its snapshot")
@@ -182,6 +199,8 @@ func Decide(now int64, before, says Identity, j JournalState, p Policy) Decision
 			d := decideJournal(j, "restored from an older snapshot, and served as it is")
 			d.Stale = true
 			return d
+		case other:
+			return Decision{Action: Flush, Why: "restored from another process than the one before"}
 		case j.Since > snapshot:
 			return Decision{Action: Flush, Why: "restored from a snapshot older than the journal"}
 		}

@@ -33,6 +33,7 @@ var (
 		id.RestoredAt, id.SnapshotTime = there(900), there(snapshot)
 		return id
 	}
+	from    = func(boot string, id Identity) Identity { id.RestoredFrom = boot; return id }
 	flushed = func(id Identity) Identity { id.FlushGeneration = 1; return id }
 	items   = func(id Identity, n int64) Identity { id.Items = n; return id }
 
@@ -74,6 +75,11 @@ func TestDecide(t *testing.T) {
 		{name: "restored with all", before: one, says: restored(900), j: jSome, want: Replay},
 		{name: "restored with all, nothing missed", before: one, says: restored(900), j: jClean, want: Nothing},
 		{name: "restored with all, keys missing", before: one, says: restored(900), j: jLost, want: Flush},
+		{name: "restored with all of the one before", before: one, says: from("one", restored(900)), j: jSome, want: Replay},
+		{name: "restored with all of another", before: one, says: from("zero", restored(900)), j: jSome, want: Flush},
+		{name: "restored with all of another, serve-stale", before: one, says: from("zero", restored(900)), j: jSome, p: staleServe, want: Replay, stale: true},
+		{name: "restored with all of another, flushed since", before: one, says: flushed(from("zero", restored(900))), j: jSome, want: Replay},
+		{name: "first met, restored with all of another", says: from("zero", restored(900)), j: jFresh, want: Nothing},
 		{name: "restored, nothing acknowledged since", before: one, says: restored(850), j: jSome, want: Replay},
 		{name: "restored, acknowledged since", before: one, says: restored(790), j: jSome, want: Flush},
 		{name: "restored, too close to tell", before: one, says: restored(801), j: jSome, want: Flush},
