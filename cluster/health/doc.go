@@ -47,7 +47,8 @@
 //	    only when who runs it reports: nobody else can begin a second one before.
 //	H4  A key of which the last write was not acknowledged is in the journal, or was
 //	    deleted or flushed after that write failed, or the journal says FlushNeeded. Done
-//	    and EndFlush never drop what was added after Next and BeginFlush.
+//	    and EndFlush never drop what was added after Next and BeginFlush. The Spool has
+//	    what the journal has, and at times more.
 //	H5  What cannot be told is decided for the worse: an unknown time is long ago for a
 //	    snapshot, and a process of which nothing is known is not an empty one. Times of a
 //	    node are compared with times of the same node; its clock need not be ours.
@@ -92,7 +93,9 @@
 //	  nothing was acknowledged after its
 //	  snapshot, from when on the journal
 //	  is complete
-//	restored with losses otherwise         flush; with ServeStale replay, and mark
+//	restored with losses otherwise, or     flush; with ServeStale replay, and mark
+//	  from another process than the one
+//	  that was known before
 //	restored without losses; any other     replay
 //
 // A node that is met for the first time is flushed if FlushAtStart says so, and
@@ -103,8 +106,37 @@
 // that the next proxy to meet it does not flush again.
 //
 // Not covered: a write that timed out and that the node executes after the delete
-// that was to undo it, because it lay unread in another connection. What a proxy
-// that died had in its journal is nobody's, but for FlushAtStart.
+// that was to undo it, because it lay unread in another connection.
+//
+// # When the proxy itself dies
+//
+// With no Spool what it had in its journals is nobody's. A next one meets the nodes for
+// the first time (the last four rows above; FlushAtStart flushes them), and this is what
+// a client may then see:
+//
+//	a write that was answered by the node   is seen, for good: a node that has lost it
+//	                                        since says so, and is flushed
+//	a write that was answered by an error   may have happened or not, for good: it is not
+//	                                        made up for
+//	a write that a route acknowledged       may be missing in the copies of those nodes
+//	  though a node had failed (a replica,    until it is overwritten or expires
+//	  a gutter in the place of the owner)
+//
+// With a Spool (Journal.Attach) a key is in it before the client has its answer, so of the
+// last two the next proxy knows: it deletes those keys before it reads the node, and
+// flushes the node if keys were too many, or the spool is damaged. All else that the node
+// has stays.
+//
+//	a write that was not answered at all    may have happened or not, and may still: the
+//	  when the proxy died                     client saw its connection end
+//	what an asynchronous replica, or one    the same, in that copy
+//	  that was not waited for, has not
+//	  answered when the proxy died
+//
+// Of these neither knows: to note them all beforehand would cost a write each. A node that
+// was stopped may carry them out when it goes on, and the next proxy gives it the time of
+// a request for that before it deletes what the spool has. A power cut of the proxy's
+// machine costs what was added since the last sync of the spool.
 //
 // # Several proxies
 //
@@ -123,6 +155,6 @@
 //
 // No goroutines, no clock: times are passed in. A Backend and a Journal have a
 // lock each; that of the Journal may be taken while holding that of the Backend,
-// not the other way round. AdmitsRead, AdmitsWrite, State, Answered, Acked and
+// not the other way round, and a Spool is called with it held. AdmitsRead, AdmitsWrite, State, Answered, Acked and
 // Pending do not lock, but for AdmitsRead at the end of a ramp.
 package health

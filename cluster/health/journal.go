@@ -1,6 +1,7 @@
 package health
 
 import (
+	"iter"
 	"sync"
 	"sync/atomic"
 )
@@ -41,6 +42,9 @@ type Journal struct {
 		next  int32            // what Next hands out; 0 is none
 		seq   uint64
 		bytes int64
+
+		spool Spool    // nil: it is in memory alone
+		heir  *Journal // nil, or what has taken its place
 
 		since    int64 // see JournalState
 		lost     bool
@@ -91,6 +95,68 @@ func NewJournal(now int64, keysMax int, bytesMax int64) *Journal {
 	return j
 }
 
+// A Spool keeps what a Journal holds beyond the life of the process. It is called with
+// the journal locked, so one call at a time, and must not call it. It reports no error: a
+// spool that could not keep something has to say, when it is read, that keys are missing.
+type Spool interface {
+	// Add says that key is in the journal. A crash of the process at any time after it
+	// has returned finds it. It may be told of a key twice.
+	Add(key string, binary bool)
+	// Rewrite says what the journal holds: these keys, and if lost that others are
+	// missing. All that Add has said before is void, once the call has returned.
+	Rewrite(lost bool, keys iter.Seq2[string, bool])
+	// Full says that it is time for a Rewrite.
+	Full() bool
+}
+
+// Attach has the journal kept by s from now on, what is in it included; nil is nobody.
+func (j *Journal) Attach(s Spool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.mu.spool = s
+	j.rewrite()
+}
+
+// rewrite tells the spool all there is. Caller holds j.mu.
+func (j *Journal) rewrite() {
+	if s := j.mu.spool; s != nil {
+		s.Rewrite(j.mu.lost, j.keys)
+	}
+}
+
+// keys yields what is in the journal, oldest first. Caller holds j.mu.
+func (j *Journal) keys(yield func(key string, binary bool) bool) {
+	nodes := j.mu.nodes
+	for i := nodes[0].next; i != 0 && yield(nodes[i].Key, nodes[i].Binary); i = nodes[i].next {
+	}
+}
+
+// dropped tells the spool of keys that are gone, when there are none left or it wants
+// to hear all anew: one that is deleted twice does no harm. Caller holds j.mu.
+func (j *Journal) dropped() {
+	if s := j.mu.spool; s != nil && (len(j.mu.index) == 0 || s.Full()) {
+		j.rewrite()
+	}
+}
+
+// Take has j hold what from holds, and what is added to from later: it takes its place.
+// The spool of from, if there is one, is told nothing any more and can be attached to j.
+func (j *Journal) Take(now int64, from *Journal) {
+	from.mu.Lock()
+	entries, lost := make([]Entry, 0, len(from.mu.index)), from.mu.lost
+	for i := from.mu.nodes[0].next; i != 0; i = from.mu.nodes[i].next {
+		entries = append(entries, from.mu.nodes[i].Entry)
+	}
+	from.mu.spool, from.mu.heir = nil, j
+	from.mu.Unlock()
+	if lost {
+		j.Lose(now)
+	}
+	for _, e := range entries {
+		j.Add(now, []byte(e.Key), e.Binary)
+	}
+}
+
 // clear drops all keys. Caller holds j.mu.
 func (j *Journal) clear() {
 	j.mu.index, j.mu.nodes = map[string]int32{}, make([]node, 1)
@@ -112,8 +178,13 @@ func (j *Journal) Pending() int { return int(j.pending.Load()) }
 // sent in base64; key is what that stands for. It keeps no part of key.
 func (j *Journal) Add(now int64, key []byte, binary bool) {
 	j.mu.Lock()
-	defer j.mu.Unlock()
 	m := &j.mu
+	if h := m.heir; h != nil {
+		j.mu.Unlock()
+		h.Add(now, key, binary)
+		return
+	}
+	defer j.mu.Unlock()
 	m.seq++
 	if m.lost && !m.flushing {
 		m.lostAt = now
@@ -140,9 +211,19 @@ func (j *Journal) Add(now int64, key []byte, binary bool) {
 		j.pending.Store(int32(len(m.index)))
 	}
 	n := &m.nodes[i]
+	told := known && (n.Binary || !binary)
 	n.Binary = n.Binary || binary
 	n.seq, n.at = m.seq, now
 	j.append(i)
+	if m.spool == nil {
+		return
+	}
+	if !told {
+		m.spool.Add(n.Key, n.Binary)
+	}
+	if m.spool.Full() {
+		j.rewrite()
+	}
 }
 
 // append puts node i at the end of the list. Caller holds j.mu.
@@ -190,11 +271,17 @@ func (j *Journal) lose(now int64) {
 	j.mu.lost, j.mu.lostAt = true, now
 	j.mayLack.Store(true)
 	j.mu.flushing = false // it may come before what is lost now
+	j.rewrite()
 }
 
 // Lose says that keys are missing: a spool that was not found, for example.
 func (j *Journal) Lose(now int64) {
 	j.mu.Lock()
+	if h := j.mu.heir; h != nil {
+		j.mu.Unlock()
+		h.Lose(now)
+		return
+	}
 	defer j.mu.Unlock()
 	j.lose(now)
 }
@@ -253,6 +340,7 @@ func (j *Journal) Done(now int64, entries []Entry) {
 	}
 	if len(entries) > 0 {
 		j.Acked(now) // deletes are writes: a snapshot from before has them not
+		j.dropped()
 	}
 }
 
@@ -266,7 +354,10 @@ func (j *Journal) Forget(before int64) {
 	if j.mu.lost && j.mu.lostAt < before {
 		j.mu.lost = false
 		j.mayLack.Store(false)
+		j.rewrite()
+		return
 	}
+	j.dropped()
 }
 
 // forget drops the oldest entries as long as old says so. Caller holds j.mu.
@@ -299,6 +390,7 @@ func (j *Journal) EndFlush(now int64, ok bool) {
 		j.forget(func(n *node) bool { return n.seq <= m.flushSeq })
 		m.lost, m.since = false, m.flushAt
 		j.mayLack.Store(false)
+		j.rewrite()
 	case m.lost:
 		j.lose(now) // what was added meanwhile
 	}

@@ -2,6 +2,7 @@ package health
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -270,4 +271,71 @@ func TestJournalModel(t *testing.T) {
 			t.Fatalf("left %q, want %q", got, keys)
 		}
 	})
+}
+
+// A spool is told of a key before Add returns, once, and of what is gone when there is
+// nothing left, or when it wants to hear all anew.
+func TestJournalSpool(t *testing.T) {
+	s := &simSpool{keys: map[string]bool{}}
+	has := func(lost bool, keys ...string) {
+		t.Helper()
+		got := slices.Sorted(maps.Keys(s.keys))
+		if s.lost != lost || !slices.Equal(got, keys) {
+			t.Errorf("lost %v, keys %v, want %v and %v", s.lost, got, lost, keys)
+		}
+	}
+	j := NewJournal(0, 6, 1<<20)
+	j.Add(1, []byte("a"), false)
+	j.Attach(s)
+	has(false, "a")
+	j.Add(2, []byte("b"), false)
+	j.Add(3, []byte("b"), false)
+	has(false, "a", "b")
+	if s.n != 1 {
+		t.Errorf("told %d times", s.n)
+	}
+	j.Add(3, []byte("b"), true)
+	if s.n != 2 || !s.keys["b"] {
+		t.Errorf("told %d times, %v: b is sent in base64 now", s.n, s.keys)
+	}
+	j.Done(4, j.Next(nil, 1))
+	has(false, "a", "b")
+	j.Add(5, []byte("c"), false)
+	j.Add(5, []byte("d"), false)
+	has(false, "b", "c", "d")
+	j.Done(6, j.Next(nil, 9))
+	has(false)
+	j.Add(7, []byte("e"), false)
+	j.Lose(8)
+	has(true)
+	j.Add(9, []byte("f"), false)
+	has(true)
+	j.BeginFlush(10)
+	j.Add(10, []byte("g"), false)
+	has(true, "g")
+	j.EndFlush(11, true)
+	has(false, "g")
+	j.Forget(20)
+	has(false)
+	j.Lose(21)
+	j.Forget(30)
+	has(false)
+
+	// Another takes its place, and hears of what comes too late.
+	j.Add(31, []byte("h"), true)
+	heir := NewJournal(32, 6, 1<<20)
+	heir.Take(32, j)
+	heir.Attach(s)
+	j.Add(33, []byte("i"), false)
+	has(false, "h", "i")
+	if got := heir.Next(nil, 9); len(got) != 2 || !got[0].Binary || got[1].Binary {
+		t.Errorf("%v", got)
+	}
+	j.Lose(34)
+	has(true)
+	last := NewJournal(35, 6, 1<<20)
+	last.Take(35, heir)
+	if !last.FlushNeeded() {
+		t.Error("that keys are missing was not handed over")
+	}
 }

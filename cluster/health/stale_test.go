@@ -2,6 +2,7 @@ package health
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"testing"
 
@@ -82,6 +83,22 @@ type sim struct {
 	version int
 	floor   map[string]int // of the last write that was acknowledged, or made up for
 	tried   map[string]int // of the last write
+	spool   *simSpool      // nil: there is none
+}
+
+// simSpool is a spool that a proxy's death does nothing to.
+type simSpool struct {
+	lost bool
+	keys map[string]bool
+	n    int
+}
+
+func (s *simSpool) Add(key string, binary bool) { s.keys[key] = binary; s.n++ }
+
+func (s *simSpool) Full() bool { return s.n > 3 }
+
+func (s *simSpool) Rewrite(lost bool, keys iter.Seq2[string, bool]) {
+	s.lost, s.keys, s.n = lost, maps.Collect(keys), 0
 }
 
 func (s *sim) key(t *rapid.T) string {
@@ -231,13 +248,13 @@ func (s *sim) Replay(t *rapid.T) {
 }
 
 // ProxyRestart loses the journal: what was tried and not acknowledged is nobody's
-// any more, but for FlushAtStart.
+// any more, but for FlushAtStart and the spool.
 func (s *sim) ProxyRestart(t *rapid.T) {
 	if rapid.IntRange(0, 3).Draw(t, "restart") != 0 {
 		return
 	}
 	s.b, s.conn, s.first = s.newBackend(), 0, true
-	if !s.opt.Policy.FlushAtStart {
+	if !s.opt.Policy.FlushAtStart && s.spool == nil {
 		clear(s.tried)
 	}
 }
@@ -245,7 +262,27 @@ func (s *sim) ProxyRestart(t *rapid.T) {
 func (s *sim) newBackend() *Backend {
 	b := (&Pool{}).NewBackend(s.now, s.opt)
 	b.unit = func() float64 { return 0.5 }
+	if s.spool != nil {
+		for key, binary := range s.spool.keys {
+			b.Journal().Add(s.now, []byte(key), binary)
+		}
+		if s.spool.lost {
+			b.Journal().Lose(s.now)
+		}
+		b.Journal().Attach(s.spool)
+	}
 	return b
+}
+
+// Reload has another backend take the place of the one there is.
+func (s *sim) Reload(*rapid.T) {
+	old := s.b.Journal()
+	s.b, s.conn, s.first = (&Pool{}).NewBackend(s.now, s.opt), 0, true
+	s.b.unit = func() float64 { return 0.5 }
+	s.b.Journal().Take(s.now, old)
+	if s.spool != nil {
+		s.b.Journal().Attach(s.spool)
+	}
 }
 
 func (s *sim) Stop(*rapid.T) { s.node.up = false }
@@ -310,12 +347,15 @@ func TestNothingStale(t *testing.T) {
 		s.opt.JournalKeys = rapid.SampledFrom([]int{2, 4, 100}).Draw(t, "journal")
 		s.opt.Ramp = 0
 		s.opt.Policy.FlushAtStart = rapid.Bool().Draw(t, "flushAtStart")
+		if rapid.Bool().Draw(t, "spool") {
+			s.spool = &simSpool{keys: map[string]bool{}}
+		}
 		s.node.start(s.now, "empty")
 		s.b, s.first = s.newBackend(), true
 		t.Repeat(map[string]func(*rapid.T){
 			"Write": s.Write, "Write again": s.Write, "OtherWrite": s.OtherWrite,
 			"Read": s.Read, "Read again": s.Read, "Probe": s.Probe, "Replay": s.Replay,
-			"ProxyRestart": s.ProxyRestart, "Stop": s.Stop, "Start": s.Start, "Crash": s.Crash, "Outage": s.Outage, "Cut": s.Cut,
+			"ProxyRestart": s.ProxyRestart, "Reload": s.Reload, "Stop": s.Stop, "Start": s.Start, "Crash": s.Crash, "Outage": s.Outage, "Cut": s.Cut,
 			"Snapshot": s.Snapshot, "OtherFlush": s.OtherFlush, "Later": s.Later,
 		})
 	})
