@@ -30,8 +30,8 @@ var mayImport = map[string][]string{
 	"persist":        {"std", "slab", "golang.org/x/sys/unix", "github.com/rs/zerolog", "github.com/zeebo/xxh3", "github.com/klauspost/compress/s2", "github.com/klauspost/compress/zstd"},
 	"cluster":        {"std-", "time", "github.com/dgryski/go-jump", "github.com/goccy/go-yaml", "github.com/goccy/go-yaml/ast", "github.com/goccy/go-yaml/parser", "github.com/goccy/go-yaml/token", "github.com/zeebo/xxh3"},
 	"server":         {"std", "protocol", "slab", "golang.org/x/sys/unix", "github.com/rs/zerolog", "github.com/valyala/bytebufferpool"},
-	"cluster/proxy":  {"std", "protocol", "server", "cluster", "cluster/health", "cluster/hotkeys", "github.com/rs/zerolog", "github.com/zeebo/xxh3"},
-	"cmd/holdfast":   {"std", "protocol", "slab", "server", "persist", "cluster", "cluster/discover", "cluster/proxy", "golang.org/x/sys/unix", "github.com/rs/zerolog", "github.com/spf13/cobra"},
+	"cluster/proxy":  {"std", "protocol", "server", "cluster", "cluster/health", "cluster/hotkeys", "cluster/spool", "github.com/rs/zerolog", "github.com/zeebo/xxh3"},
+	"cmd/holdfast":   {"std", "protocol", "slab", "server", "persist", "cluster", "cluster/discover", "cluster/proxy", "cluster/spool", "golang.org/x/sys/unix", "github.com/rs/zerolog", "github.com/spf13/cobra"},
 	"integration":    {"std", "protocol", "slab", "server", "persist", "cluster"},
 	"benchmarks":     {"std", "protocol", "slab", "golang.org/x/sys/unix", "github.com/HdrHistogram/hdrhistogram-go", "gonum.org/v1/plot", "gonum.org/v1/plot/plotter", "gonum.org/v1/plot/vg", "gonum.org/v1/plot/vg/draw"},
 	"cluster/health": {"std-", "sync", "sync/atomic"}, // the loops of a process share it
@@ -39,6 +39,7 @@ var mayImport = map[string][]string{
 	// memberlist is for those who join a cluster, and only here.
 	"cluster/discover": {"std", "cluster", "github.com/rs/zerolog", "github.com/hashicorp/memberlist"},
 	"cluster/hotkeys":  {"std-"},
+	"cluster/spool":    {"std", "github.com/rs/zerolog"}, // the files of what health keeps in memory
 }
 
 // stdBarred are what a package that does no input or output has no use for.
@@ -61,7 +62,7 @@ var (
 // watch lines, what asks again and again who is there, and the tools.
 var realTime = []string{
 	"server/clock", "server/server.go", "server/transport", "server/accept", "server/epoll", "server/link.go",
-	"server/auth.go", "server/watch_lines.go", "cluster/proxy/proxy.go", "cluster/proxy/stats.go", "persist/", "cluster/discover/", "cmd/", "benchmarks/",
+	"server/auth.go", "server/watch_lines.go", "cluster/proxy/proxy.go", "cluster/proxy/stats.go", "cluster/spool/", "persist/", "cluster/discover/", "cmd/", "benchmarks/",
 }
 
 const useClock = "take the time from server's clock: it is the one that tests can move and that never jumps"
