@@ -29,11 +29,12 @@ const (
 	underWay     fate = iota // nothing as yet
 	acknowledged             // it has happened
 	refused                  // it has not: what add and cas answer
-	inDoubt                  // an error, or no answer: it may have happened
+	inDoubt                  // an error: it may have happened
+	unanswered               // the same, and nobody but the client knows of it
 )
 
 func (o fate) String() string {
-	return [...]string{"is under way", "was acknowledged", "was refused", "failed"}[o]
+	return [...]string{"is under way", "was acknowledged", "was refused", "failed", "was not answered"}[o]
 }
 
 // write is one write or deletion.
@@ -107,12 +108,13 @@ func (r *register) least() int {
 }
 
 // lastly is the lowest number that a read may show when everything has come to rest
-// and failed writes have been made up for: the last write that was not refused.
+// and failed writes have been made up for: the last write that was not refused, and
+// was answered.
 func (r *register) lastly() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i, w := range slices.Backward(r.writes) {
-		if w.fate != refused {
+		if w.fate != refused && w.fate != unanswered {
 			return i + 1
 		}
 	}
@@ -254,7 +256,7 @@ func TestStaleChecker(t *testing.T) {
 	for _, c := range []struct {
 		steps []fate
 		want  int
-	}{{nil, 0}, {[]fate{acknowledged, inDoubt}, 2}, {[]fate{acknowledged, refused}, 1}, {[]fate{refused}, 0}} {
+	}{{nil, 0}, {[]fate{acknowledged, inDoubt}, 2}, {[]fate{acknowledged, refused}, 1}, {[]fate{refused}, 0}, {[]fate{acknowledged, inDoubt, unanswered}, 2}} {
 		r := &register{name: "k"}
 		for _, o := range c.steps {
 			_ = r.end(r.begin(false, "set"), o, "")

@@ -222,7 +222,7 @@ func (c *staleClient) settle(k *register, n int, text string, replies ...string)
 		line, err = c.line()
 	}
 	if err != nil {
-		return errors.Join(err, k.end(n, inDoubt, err.Error()))
+		return errors.Join(err, k.end(n, unanswered, err.Error()))
 	}
 	if c.failed(line) {
 		return k.end(n, inDoubt, line)

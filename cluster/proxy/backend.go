@@ -6,6 +6,7 @@ import (
 
 	"github.com/holdfast-cache/holdfast/cluster"
 	"github.com/holdfast-cache/holdfast/cluster/health"
+	"github.com/holdfast-cache/holdfast/cluster/spool"
 	"github.com/holdfast-cache/holdfast/protocol"
 	"github.com/holdfast-cache/holdfast/server"
 	"github.com/zeebo/xxh3"
@@ -63,6 +64,12 @@ type backend struct {
 	resolving atomic.Bool
 	retired   atomic.Bool
 	literal   bool // the address needs no look-up
+
+	// inherited says that the journal has keys of an earlier process, until the node was
+	// fenced: what that process has sent may still lie unread at the node.
+	inherited atomic.Bool
+	settled   bool        // see settleLocked; like spool, Proxy.mu guards it
+	spool     *spool.File // of the journal; nil: it is in memory alone
 }
 
 func newBackend(id int, pool string, slot cluster.Slot, o *poolOptions, guard *health.Pool, now int64) *backend {

@@ -38,6 +38,7 @@
 //	split.go near.go coalesce.go shadow.go ratelimit.go  the other routes
 //	sink.go blob.go  long values, that are not copied
 //	backend.go     what all loops share of a server
+//	spool.go       whose journal a new backend goes on with
 //	admin.go stats.go counters.go  commands without a key, and what is counted
 //	epoch.go       how an older map than another proxy's is noticed
 //	hot.go         the keys that are asked for most

@@ -109,9 +109,11 @@ const doubtMax = 2e9
 
 // wait goes on once nothing is in doubt any more, and has the loop call again
 // until then. Connections that the node does not read to their end in time are
-// reset.
+// reset. Of those of an earlier process nothing is known: its node, which answers now, is
+// given the time of one request for them.
 func (k *fence) wait() {
-	if k.b.doubts.Load() > 0 && k.x.now < k.since+doubtMax {
+	doubts := k.b.doubts.Load() > 0 && k.x.now < k.since+doubtMax
+	if doubts || k.b.inherited.Load() && k.x.now < k.since+k.b.timeout {
 		k.waiting = true
 		k.x.chores = earlier(k.x.chores, k.x.now+choresEach/10)
 		return
@@ -171,6 +173,7 @@ func (k *fence) end(ok bool) {
 	h, now := k.b.health, k.x.now
 	switch {
 	case ok && h.FenceDone(now):
+		k.b.inherited.Store(false)
 		k.x.p.log.Info().Str("server", k.b.name()).Msg("a backend is read again")
 	case h.State() == health.Probing:
 		h.ProbeFailed(now)

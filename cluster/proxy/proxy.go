@@ -9,6 +9,7 @@ import (
 
 	"github.com/holdfast-cache/holdfast/cluster"
 	"github.com/holdfast-cache/holdfast/cluster/health"
+	"github.com/holdfast-cache/holdfast/cluster/spool"
 	"github.com/holdfast-cache/holdfast/server"
 	"github.com/rs/zerolog"
 )
@@ -31,6 +32,9 @@ type Config struct {
 	BufferLimit int64
 	// ValueMax is the longest value, in bytes.
 	ValueMax int
+	// Spool keeps the journals of the backends for a later process; nil: nobody does.
+	// It is the caller's, to be closed when nothing is served any more.
+	Spool *spool.Dir
 }
 
 // Proxy is the Handler of a server that keeps nothing itself: it sends each
@@ -132,6 +136,7 @@ func (p *Proxy) Reload(conf *cluster.Config) error {
 	if t.announce, err = announcement(p.cfg.Announce, t); err != nil {
 		return err
 	}
+	p.settleLocked(t)
 	p.tree.Store(t)
 	p.newer.newest.Store(0)
 	p.retireLocked(t)
@@ -184,6 +189,7 @@ func (p *Proxy) retireLocked(t *tree) {
 		if !used[b] {
 			b.retired.Store(true)
 			p.mu.guards[b.pool].Remove(b.health)
+			b.leave()
 			delete(p.mu.backends, id)
 		}
 	}

@@ -80,7 +80,22 @@ func (p *Proxy) general(b []byte, t *tree) []byte {
 	b = protocol.AppendStatUint(b, "pools", uint64(len(t.pools)))
 	b = protocol.AppendStatUint(b, "buffer_bytes", uint64(max(p.budget.used.Load(), 0)))
 	b = protocol.AppendStatUint(b, "buffer_limit", uint64(p.budget.limit))
-	return protocol.AppendStatUint(b, "buffer_refused", p.budget.refused.Load())
+	b = protocol.AppendStatUint(b, "buffer_refused", p.budget.refused.Load())
+	if p.cfg.Spool == nil {
+		return protocol.AppendStat(b, "journal_spool", "off")
+	}
+	s := p.cfg.Spool.Stats()
+	state := "ok"
+	if s.Degraded > 0 {
+		state = "degraded"
+	}
+	b = protocol.AppendStat(b, "journal_spool", state)
+	b = protocol.AppendStatUint(b, "journal_spool_files", uint64(s.Files))
+	b = protocol.AppendStatUint(b, "journal_spool_degraded", uint64(s.Degraded))
+	b = protocol.AppendStatUint(b, "journal_spool_bytes", uint64(s.Bytes))
+	b = protocol.AppendStatUint(b, "journal_spool_appends", s.Appends)
+	b = protocol.AppendStatUint(b, "journal_spool_rewrites", s.Rewrites)
+	return protocol.AppendStatUint(b, "journal_spool_errors", s.Errors)
 }
 
 func (pl *pool) appendStats(b []byte) []byte {

@@ -302,7 +302,7 @@ func (o *options) listensEarly() (bool, error) {
 	if o.keep.Dir == "" {
 		return true, nil
 	}
-	if err := giveDirectory(o); err != nil || o.serveWhileLoading {
+	if err := giveDirectory(o, o.keep.Dir, "--data-dir"); err != nil || o.serveWhileLoading {
 		return true, err
 	}
 	eps, err := o.endpoints()
@@ -325,9 +325,9 @@ func (o *options) listensEarly() (bool, error) {
 	return false, becomeUser(o.user)
 }
 
-// giveDirectory makes the data directory for the user of -u if it is missing: that
-// user may not make one where it belongs, in /var/lib for example.
-func giveDirectory(o *options) error {
+// giveDirectory makes a directory for the user of -u if it is missing: that user may not
+// make one where it belongs, in /var/lib for example. The flag is whose it is.
+func giveDirectory(o *options, path, flag string) error {
 	if o.user == "" || os.Geteuid() != 0 {
 		return nil
 	}
@@ -335,15 +335,15 @@ func giveDirectory(o *options) error {
 	if err != nil {
 		return fail(exitNoUser, "-u %s: there is no such user", printable(o.user))
 	}
-	if err = os.MkdirAll(filepath.Dir(o.keep.Dir), 0o755); err != nil {
-		return fail(exitOS, "--data-dir: %v", err)
+	if err = os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fail(exitOS, "%s: %v", flag, err)
 	}
-	err = os.Mkdir(o.keep.Dir, 0o700)
+	err = os.Mkdir(path, 0o700)
 	if err == nil {
-		err = os.Lchown(o.keep.Dir, uid, gid)
+		err = os.Lchown(path, uid, gid)
 	}
 	if err != nil && !errors.Is(err, os.ErrExist) {
-		return fail(exitOS, "--data-dir: %v", err)
+		return fail(exitOS, "%s: %v", flag, err)
 	}
 	return nil
 }

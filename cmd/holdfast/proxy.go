@@ -14,6 +14,7 @@ import (
 	"github.com/holdfast-cache/holdfast/cluster"
 	"github.com/holdfast-cache/holdfast/cluster/discover"
 	"github.com/holdfast-cache/holdfast/cluster/proxy"
+	"github.com/holdfast-cache/holdfast/cluster/spool"
 	"github.com/holdfast-cache/holdfast/server"
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
@@ -30,6 +31,7 @@ type proxyOptions struct {
 	joinFlags   joinFlags
 	keepFile    string
 	configEach  time.Duration
+	journalDir  string
 	fields      bool
 	bufferLimit string
 	valueMax    string
@@ -91,6 +93,7 @@ and the name of the node.`,
 	o.joinFlags.add(cmd)
 	f.StringVar(&o.keepFile, "keep-config", "", "file that has the last config: what the proxy goes on from when it starts while neither the DNS nor a member answers")
 	f.DurationVar(&o.configEach, "config-interval", time.Second, "time between two looks at the config file; it is looked at too on a HUP signal, and when a node has heard of a newer one")
+	f.StringVar(&o.journalDir, "journal-dir", "", "directory of this proxy alone, where it writes down which keys a node may have missed writes of: one that is killed and started again deletes those (default: they are forgotten)")
 	f.StringSliceVarP(&o.listen, "listen", "l", nil, "address to listen on: host, host:port or * for all (default 127.0.0.1)")
 	f.IntVarP(&o.server.TCPPort, "port", "p", proxyPort, "TCP port to listen on; -1 is any free one")
 	f.StringVarP(&o.server.UnixSocket, "unix-socket", "s", "", "Unix socket to listen on; TCP then needs -p or -l as well")
@@ -112,13 +115,7 @@ and the name of the node.`,
 // run checks the config and serves.
 func (o *proxyOptions) run(cmd *cobra.Command, stderr io.Writer) error {
 	o.portGiven, o.listenGiven = cmd.Flags().Changed("port"), cmd.Flags().Changed("listen")
-	if o.against != "" && !o.check {
-		return fail(exitUsage, "--against belongs to --check-config")
-	}
-	if o.configEach <= 0 {
-		return fail(exitUsage, "--config-interval %v: it is a time above 0, 1s for example", o.configEach)
-	}
-	settings, err := o.settings()
+	settings, err := o.settings(cmd)
 	if err != nil {
 		return err
 	}
@@ -155,34 +152,76 @@ func (o *proxyOptions) run(cmd *cobra.Command, stderr io.Writer) error {
 		return err
 	}
 	settings.Refetch, settings.Discovery = source.Refresh, source.Stats
+	if o.check {
+		return o.show(cmd.OutOrStdout(), settings, conf, log)
+	}
+	lns, err := o.prepare()
+	if err != nil {
+		return err
+	}
+	if o.journalDir != "" {
+		if settings.Spool, err = spool.Open(o.journalDir, log); err != nil {
+			closeAll(lns)
+			return fail(exitOS, "--journal-dir: %v", err)
+		}
+		defer closeSpool(settings.Spool, log)
+	}
 	p, err := proxy.New(settings, conf, log)
 	if err != nil {
+		closeAll(lns)
 		return fail(exitFailure, "%v", err)
-	}
-	if o.check {
-		pf(cmd.OutOrStdout(), "%s", p.Describe())
-		if o.against != "" {
-			return o.compare(cmd.OutOrStdout(), conf)
-		}
-		return nil
-	}
-	if err := prepareProcess(&o.options); err != nil {
-		return err
-	}
-	lns, err := openListeners(&o.options)
-	if err != nil {
-		return err
 	}
 	o.serving.Store(p)
 	s := &proxyService{o: o, p: p, source: source, configs: configs, log: log, signals: signals, cancel: cancel}
 	return s.serve(ctx, lns)
 }
 
+// closeSpool leaves the journals to the next process.
+func closeSpool(d *spool.Dir, log zerolog.Logger) {
+	if err := d.Close(); err != nil {
+		log.Error().Err(err).Msg("--journal-dir could not be closed well")
+	}
+}
+
+// show prints what conf comes to.
+func (o *proxyOptions) show(w io.Writer, settings proxy.Config, conf *cluster.Config, log zerolog.Logger) error {
+	p, err := proxy.New(settings, conf, log)
+	if err != nil {
+		return fail(exitFailure, "%v", err)
+	}
+	pf(w, "%s", p.Describe())
+	if o.against != "" {
+		return o.compare(w, conf)
+	}
+	return nil
+}
+
+// prepare opens the sockets and gives up root, before anything is written.
+func (o *proxyOptions) prepare() ([]net.Listener, error) {
+	if err := prepareProcess(&o.options); err != nil {
+		return nil, err
+	}
+	if o.journalDir != "" {
+		if err := giveDirectory(&o.options, o.journalDir, "--journal-dir"); err != nil {
+			return nil, err
+		}
+	}
+	return openListeners(&o.options)
+}
+
 // settings are those of the proxy that are not in the config.
-func (o *proxyOptions) settings() (proxy.Config, error) {
+func (o *proxyOptions) settings(cmd *cobra.Command) (proxy.Config, error) {
 	c := proxy.Config{
 		Version: o.server.Version, EnableShutdown: o.server.EnableShutdown, DisableFlushAll: o.server.DisableFlushAll,
 		Announce: o.announce,
+	}
+	switch {
+	case o.against != "" && !o.check:
+		return c, fail(exitUsage, "--against belongs to --check-config")
+	case o.configEach <= 0:
+		return c, fail(exitUsage, "--config-interval %v: it is a time above 0, 1s for example", o.configEach)
+	case o.journalDir == "" && cmd.Flags().Changed("journal-dir"):
+		return c, fail(exitUsage, "--journal-dir: the directory is missing")
 	}
 	limit, err := parseSize(o.bufferLimit)
 	if err != nil {
