@@ -136,10 +136,7 @@ func (p *Process) await(portFile string) error {
 			continue
 		}
 		if c, err := p.Dial(); err == nil {
-			// A server that loads first tries its port before, and closes it again.
-			if err = farewell(c); !errors.Is(err, syscall.ECONNRESET) {
-				return err
-			}
+			return farewell(c)
 		}
 	}
 	return errors.New("does not listen")

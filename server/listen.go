@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"syscall"
 )
@@ -30,6 +31,58 @@ func Listen(cfg *Config, network, addr string) (net.Listener, error) {
 		return nil, err
 	}
 	return ln, nil
+}
+
+// errBound ends a Listen whose socket was only to be bound.
+var errBound = errors.New("bound")
+
+// TryListen finds out whether Listen would open a TCP address, and fails as it would,
+// but nobody can connect meanwhile: the socket is given its address, which is refused
+// where another one listens, and closed again.
+func TryListen(network, addr string) error {
+	lc := net.ListenConfig{Control: func(_, at string, raw syscall.RawConn) error {
+		sa, err := sockAddr(at)
+		if err != nil {
+			return err
+		}
+		bound := errBound
+		if err := raw.Control(func(fd uintptr) {
+			if failed := bind(fd, sa); failed != nil {
+				bound = os.NewSyscallError("bind", failed)
+			}
+		}); err != nil {
+			return err
+		}
+		return bound
+	}}
+	ln, err := lc.Listen(context.Background(), network, addr)
+	switch {
+	case err == nil:
+		return ln.Close()
+	case errors.Is(err, errBound):
+		return nil
+	}
+	return err
+}
+
+// sockAddr is a TCP address as the system takes it.
+func sockAddr(addr string) (syscall.Sockaddr, error) {
+	ap, err := netip.ParseAddrPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	if ap.Addr().Is4() {
+		return &syscall.SockaddrInet4{Port: int(ap.Port()), Addr: ap.Addr().As4()}, nil
+	}
+	sa := &syscall.SockaddrInet6{Port: int(ap.Port()), Addr: ap.Addr().As16()}
+	if zone := ap.Addr().Zone(); zone != "" {
+		ifi, err := net.InterfaceByName(zone)
+		if err != nil {
+			return nil, err
+		}
+		sa.ZoneId = uint32(ifi.Index)
+	}
+	return sa, nil
 }
 
 // listenUnix listens on the socket file path.

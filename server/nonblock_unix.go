@@ -25,5 +25,8 @@ func readNow(fd uintptr, buf []byte) (n int, again bool, err error) {
 	}
 }
 
+// bind gives a socket its address.
+func bind(fd uintptr, sa syscall.Sockaddr) error { return syscall.Bind(int(fd), sa) }
+
 // listenAgain sets the backlog of a listening socket.
 func listenAgain(fd uintptr, backlog int) error { return syscall.Listen(int(fd), backlog) }

@@ -317,9 +317,7 @@ func (o *options) listensEarly() (bool, error) {
 		}
 	}
 	// A port that is taken shall be found out before the loading, not after it.
-	lns, err := listenTCP(&o.server, eps)
-	closeAll(lns)
-	if err != nil {
+	if err := tryListening(&o.server, eps); err != nil {
 		return false, err
 	}
 	return false, becomeUser(o.user)

@@ -128,6 +128,21 @@ func cutPrefixes(word string) (string, error) {
 // listenTCP opens every endpoint. A name that resolves to several addresses is
 // opened on each.
 func listenTCP(cfg *server.Config, eps []endpoint) (lns []net.Listener, err error) {
+	return openEach(eps, func(network, addr string) (net.Listener, error) { return server.Listen(cfg, network, addr) })
+}
+
+// tryListening fails as opening the endpoints and the Unix socket would, but opens
+// nothing: nobody finds a server before it serves.
+func tryListening(cfg *server.Config, eps []endpoint) error {
+	_, err := openEach(eps, func(network, addr string) (net.Listener, error) { return nil, server.TryListen(network, addr) })
+	if err == nil && cfg.UnixSocket != "" {
+		err = checkUnix(cfg.UnixSocket)
+	}
+	return err
+}
+
+// openEach has open open every endpoint, and leaves none open if one cannot be.
+func openEach(eps []endpoint, open func(network, addr string) (net.Listener, error)) (lns []net.Listener, err error) {
 	defer func() {
 		if err != nil {
 			closeAll(lns)
@@ -142,15 +157,17 @@ func listenTCP(cfg *server.Config, eps []endpoint) (lns []net.Listener, err erro
 		var unusable error
 		opened := 0
 		for _, addr := range addrs {
-			ln, err := listenOne(cfg, addr, ep.port)
+			ln, err := openOne(open, addr, ep.port)
 			switch {
 			case errors.Is(err, syscall.EAFNOSUPPORT) || (errors.Is(err, syscall.EADDRNOTAVAIL) && len(addrs) > 1):
 				unusable = err // a family that this machine has not got; one address must do
 			case err != nil:
 				return lns, listenFailure(addr, ep.port, err)
+			case ln != nil:
+				lns = append(lns, ln)
+				fallthrough
 			default:
 				opened++
-				lns = append(lns, ln)
 			}
 		}
 		if opened == 0 {
@@ -174,12 +191,12 @@ func resolve(host string) ([]string, error) {
 	return addrs, nil
 }
 
-func listenOne(cfg *server.Config, addr string, port int) (net.Listener, error) {
+func openOne(open func(network, addr string) (net.Listener, error), addr string, port int) (net.Listener, error) {
 	network := "tcp4"
 	if strings.Contains(addr, ":") {
 		network = "tcp6" // IPv6 alone: the IPv4 listener stands beside it
 	}
-	return server.Listen(cfg, network, net.JoinHostPort(addr, strconv.Itoa(port)))
+	return open(network, net.JoinHostPort(addr, strconv.Itoa(port)))
 }
 
 func listenFailure(addr string, port int, err error) error {
@@ -200,17 +217,8 @@ func listenFailure(addr string, port int, err error) error {
 // memcached's does.
 func listenUnix(cfg *server.Config) (net.Listener, error) {
 	path := cfg.UnixSocket
-	if len(path) > unixPathMax {
-		return nil, fail(exitOS, "cannot listen on %s: the path of a Unix socket has at most %d bytes", path, unixPathMax)
-	}
-	if info, err := os.Lstat(path); err == nil {
-		if info.Mode()&os.ModeSocket == 0 {
-			return nil, fail(exitOS, "cannot listen on %s: the file exists and is no socket", path)
-		}
-		if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
-			_ = c.Close()
-			return nil, fail(exitOS, "cannot listen on %s: a server is listening there already", path)
-		}
+	if err := checkUnix(path); err != nil {
+		return nil, err
 	}
 	// The mask holds from the first moment: a chmod alone would leave a gap.
 	old := syscall.Umask(int(^cfg.UnixMask & 0o777))
@@ -220,6 +228,23 @@ func listenUnix(cfg *server.Config) (net.Listener, error) {
 		return nil, fail(exitOS, "cannot listen on %s: %v", path, cause(err))
 	}
 	return ln, nil
+}
+
+// checkUnix fails if a Unix socket cannot be opened at path, or should not be.
+func checkUnix(path string) error {
+	if len(path) > unixPathMax {
+		return fail(exitOS, "cannot listen on %s: the path of a Unix socket has at most %d bytes", path, unixPathMax)
+	}
+	if info, err := os.Lstat(path); err == nil {
+		if info.Mode()&os.ModeSocket == 0 {
+			return fail(exitOS, "cannot listen on %s: the file exists and is no socket", path)
+		}
+		if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
+			_ = c.Close()
+			return fail(exitOS, "cannot listen on %s: a server is listening there already", path)
+		}
+	}
+	return nil
 }
 
 // cause is the system's word at the bottom of err, or err itself.

@@ -85,6 +85,12 @@ func TestListenTCPTakenPort(t *testing.T) {
 	if f, ok := err.(*failure); !ok || f.code != exitOS || !strings.Contains(f.text, "in use") {
 		t.Errorf("a taken port gives %v", err)
 	}
+	if tried := tryListening(&cfg, []endpoint{{"127.0.0.1", port}}); tried == nil || tried.Error() != err.Error() {
+		t.Errorf("to try a taken port gives %v, to open it %v", tried, err)
+	}
+	if err := tryListening(&cfg, []endpoint{{"127.0.0.1", 0}, {"::1", 0}, {"", port + 1}}); err != nil {
+		t.Errorf("to try free ports gives %v", err)
+	}
 }
 
 func TestListenUnix(t *testing.T) {
