@@ -16,6 +16,7 @@ need memcached memcached
 need libmemcached-tools memccapable
 need nutcracker nutcracker # a proxy that is known to show old values
 need iproute2 ip # links between network namespaces
+need systemd systemd-analyze # says whether the unit of the README is one
 need gcc gcc # for the race detector
 need python3 python3
 if ! python3 -c 'import venv, ensurepip' >/dev/null 2>&1; then
