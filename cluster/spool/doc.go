@@ -11,7 +11,8 @@
 // bytes that the kernel has then, whatever becomes of the process. Nothing is appended for a
 // key that is in it, and nothing when a key has been deleted: when all are, the file is
 // cut back to its header, and when it is mostly of such keys it is written anew. It is
-// synced within SyncEvery, so a power cut may cost what was added in that time.
+// synced within SyncEvery, so a power cut may cost what was added in that time. The write is
+// the loop's own: DIR belongs on a disk of the machine, or a tmpfs, which cannot hold it up.
 //
 // # What always holds
 //
