@@ -127,7 +127,8 @@ type MigrateRoute struct {
 	// loaded first: with more than one proxy all need the same Start.
 	Start string `yaml:"start,omitempty"`
 	// Over is how long it takes; 1h if left out. Ten seconds after that nothing is
-	// brought over any more, and half a minute later the route can be taken out.
+	// brought over any more, and a minute after it the route can be taken out. The
+	// clocks of proxies may differ by ten seconds.
 	Over time.Duration `yaml:"over,omitempty"`
 }
 

@@ -90,9 +90,9 @@ func TestGrow(t *testing.T) {
 	}
 	migrate(4, 5)
 	if os.Getenv("HOLDFAST_LONG") != "" {
-		// Ten seconds after it is over nothing is brought over any more, and the marks of
-		// deletions, by which late copies are kept away, live half a minute.
-		time.Sleep(45 * time.Second)
+		// A minute after it is over the marks of deletions, by which late copies are kept
+		// away, have gone.
+		time.Sleep(61 * time.Second)
 		g.change(run.x.proxy, g.pool("after", 5), "")
 		migrate(5, 4)
 	}

@@ -22,9 +22,15 @@ import (
 //
 // A mark is an item that meta commands see as stale; for all requests through
 // here it is not there. Before the change-over all goes to old, and deletes to both.
-// A while after the last key has changed over nothing is fetched any more and nothing
-// marked: all goes to fresh alone, and once the last mark has gone too the route can
-// be taken out of the config.
+//
+// The clocks of proxies may differ by skew. As long before and after a key changes
+// over another proxy may have it on the other side, so a write is told to that side
+// first, and waits for it: old has the key deleted, fresh has it marked. After the
+// last key has changed over it ends in steps, each for the proxy whose clock is behind:
+//
+//	skew        nothing is fetched any more
+//	2 skew      nothing is marked any more, and nothing deleted at old
+//	hiddenEnds  the last mark has gone: all goes to fresh alone
 type handover struct {
 	counting
 	fresh, old node
@@ -39,9 +45,11 @@ const (
 	markLife    = "30"
 )
 
-// skew is how far apart the clocks of proxies may be: that long before a key changes
-// over a set is told to the fresh place, where another proxy may have put the key.
+// skew is how far apart the clocks of proxies may be.
 const skew = 10 * int64(time.Second)
+
+// hiddenEnds is when the last mark of the slowest proxy has gone.
+const hiddenEnds = 3*skew + markSeconds*int64(time.Second)
 
 func newMigrate(conf *cluster.MigrateRoute, to []node, wait int64) *handover {
 	over := conf.Over
@@ -55,9 +63,15 @@ func (r *handover) home(key []byte, op protocol.Op) *pool { return r.fresh.home(
 
 func (r *handover) patience() int64 { return r.wait }
 
-// ended says that the migration is over, for the proxy whose clock is slowest too.
-func (r *handover) ended(x *executor) bool {
-	return r.over != 0 && x.now+x.wall > r.begin+r.over+skew
+// past says that the last key has changed over longer ago than by.
+func (r *handover) past(x *executor, by int64) bool {
+	return r.over != 0 && x.now+x.wall > r.begin+r.over+by
+}
+
+// disputed says that another proxy may have the key of c on the other side.
+func (r *handover) disputed(x *executor, c *call) bool {
+	left := r.until(x, c.key)
+	return r.over != 0 && -skew < left && left < skew
 }
 
 // handoverSeed makes the order of keys independent of who owns them.
@@ -86,29 +100,43 @@ const (
 	handFetch              // old is asked for the value
 	handFill               // the value is on its way to fresh
 	handClear              // the mark is taken away
+	handMark               // fresh has the key marked, before old is written
+	handOld                // the request is at old
+	handYield              // old has the key deleted, before fresh is written
 	handRun                // the request is at fresh
+	handRead               // so it is, as a meta command that shows marks
 )
 
 func (r *handover) start(x *executor, c *call) {
 	r.count(countRequests)
-	if r.stays(c) || r.ended(x) {
+	if r.stays(c) || r.past(x, hiddenEnds) {
 		r.count(handoverStayed)
 		r.fresh.start(x, c)
 		return
 	}
 	left := r.until(x, c.key)
 	plainDelete := isDelete(c.op) && effectOf(c) == effStore && !hasFlag(c, 'I') && !hasFlag(c, 'x') && !hasFlag(c, 'T')
+	set := c.op == protocol.OpSet || c.op == protocol.OpMetaSet && effectOf(c) == effStore
 	switch {
+	case (set || plainDelete) && r.past(x, 2*skew):
+		r.fresh.start(x, c)
 	case plainDelete && left < skew:
 		r.remove(x, c)
+	case left > 0 && c.write && left < skew:
+		l := x.newLeg(r, c)
+		l.phase = handMark
+		l.keep(c)
+		x.mark(r.fresh, c, l)
 	case left > 0:
-		if c.write && left < skew {
-			x.mark(r.fresh, c, nil)
-		} else if plainDelete {
+		if plainDelete {
 			x.expunge(r.fresh, c)
 		}
 		r.old.start(x, c)
-	case c.op == protocol.OpSet, c.op == protocol.OpMetaSet && effectOf(c) == effStore:
+	case set && r.disputed(x, c):
+		l := x.newLeg(r, c)
+		l.keep(c)
+		r.run(l)
+	case set:
 		x.expunge(r.old, c)
 		r.fresh.start(x, c)
 	case c.op == protocol.OpMetaDebug, c.op == protocol.OpMetaGet && c.write && !hasFlag(c, 'T'):
@@ -143,6 +171,16 @@ func (r *handover) legDone(l *leg, a *answer) {
 	case l.phase == handFill || l.phase == handClear:
 		a.letGo()
 		r.run(l)
+	case l.phase == handOld || (l.phase == handMark || l.phase == handYield) && a.bad():
+		l.finish(a)
+	case l.phase == handMark:
+		a.letGo()
+		l.phase = handOld
+		l.again(l.up)
+		l.send(r.old)
+	case l.phase == handYield:
+		a.letGo()
+		r.runNow(l)
 	case a.bad():
 		l.finish(a)
 	case l.phase == handFetch:
@@ -151,13 +189,22 @@ func (r *handover) legDone(l *leg, a *answer) {
 		r.count(handoverMissed)
 		a.letGo()
 		r.marked(l)
-	case hit && l.phase == handGet:
-		r.count(handoverFresh)
+	case l.phase == handRead && !hit:
+		l.finish(l.x.absent(l.up))
+	case hit && (l.phase == handGet || l.phase == handRead):
+		if l.phase == handGet {
+			r.count(handoverFresh)
+		} else if l.up.op != protocol.OpGets {
+			r.forgo(l)
+		}
 		l.answerGet(a)
 	case hit:
 		r.count(handoverFresh)
 		a.letGo()
 		r.run(l)
+	case r.past(l.x, skew):
+		r.count(handoverMissed)
+		r.missed(l)
 	default:
 		l.phase = handFetch
 		l.meta(protocol.OpMetaGet, l.up, -1, " f t v", false)
@@ -172,11 +219,7 @@ func (r *handover) fetched(l *leg, a *answer, there bool) {
 	if !there {
 		r.count(handoverMissed)
 		a.letGo()
-		if get {
-			l.finish(&answer{status: protocol.StatusEnd})
-		} else {
-			r.run(l)
-		}
+		r.missed(l)
 		return
 	}
 	r.count(handoverBrought)
@@ -195,6 +238,15 @@ func (r *handover) fetched(l *leg, a *answer, there bool) {
 	fill.fill(l.up, a)
 	fill.send(r.fresh)
 	l.answerGet(a)
+}
+
+// missed goes on with a key that is nowhere.
+func (r *handover) missed(l *leg) {
+	if l.up.write {
+		r.run(l)
+	} else {
+		l.finish(l.x.absent(l.up))
+	}
 }
 
 // fill makes the leg an add of what a tells of the key of c, with the life it has left.
@@ -233,21 +285,56 @@ func (l *leg) answerGet(a *answer) {
 	}
 	line := append(append(append(x.valueLine[:0], "VALUE "...), c.key...), ' ')
 	x.valueLine = protocol.AppendUint(append(append(line, flags...), ' '), uint64(size))
+	if c.op == protocol.OpGets || c.op == protocol.OpGats {
+		unique, _ := a.returned('c')
+		x.valueLine = append(append(x.valueLine, ' '), unique...)
+	}
 	l.pass(x.valueLine, a.value, a.blob)
 	l.finish(&answer{status: protocol.StatusEnd})
 }
 
-// run carries the request out at fresh.
+// run carries the request out at fresh, once old has given the key up if need be.
 func (r *handover) run(l *leg) {
+	if c := l.up; c.write && effectOf(c) != effTouch && r.disputed(l.x, c) {
+		l.phase = handYield
+		l.remove(c)
+		l.send(r.old)
+		return
+	}
+	r.runNow(l)
+}
+
+func (r *handover) runNow(l *leg) {
+	if isGet(l.up.op) {
+		// A mark would be a value for it.
+		l.phase = handRead
+		flags := " f c v"
+		if l.up.op != protocol.OpGets {
+			_, rest := cutWord(l.up.head)
+			ttl, _ := cutWord(rest)
+			flags += " T" + string(ttl)
+		}
+		l.meta(protocol.OpMetaGet, l.up, -1, flags, false)
+		l.send(r.fresh)
+		return
+	}
 	l.phase = handRun
 	l.again(l.up)
 	l.send(r.fresh)
 }
 
+// forgo takes away what is at old: the item has changed, or has another time to live,
+// after which that would come back.
+func (r *handover) forgo(l *leg) {
+	if !r.past(l.x, 2*skew) {
+		l.x.expunge(r.old, l.up)
+	}
+}
+
 // ran answers, and takes away what is at old if the item has changed.
 func (r *handover) ran(l *leg, a *answer) {
-	if l.write && effectOf(l.up) != effTouch && a.changed() {
-		l.x.expunge(r.old, l.up)
+	if l.write && a.changed() {
+		r.forgo(l)
 	}
 	l.finish(a)
 }

@@ -19,7 +19,7 @@ type farewell struct {
 // remove deletes a key in both places.
 func (r *handover) remove(x *executor, c *call) {
 	e := &farewell{up: c, left: 4} // the legs, and 1 while they are started
-	x.mark(r.fresh, c, e)
+	x.mark(r.fresh, c, x.newLeg(e, nil))
 	l := x.newLeg(e, nil)
 	l.limit = c.limit
 	l.like(c)
@@ -29,21 +29,19 @@ func (r *handover) remove(x *executor, c *call) {
 
 // mark leaves a mark at n that the key has been deleted: an item is made if there is
 // none, and is made stale then. In this order an add that comes at any moment is
-// refused or made stale.
-func (x *executor) mark(n node, c *call, e *farewell) {
-	for i, step := range []struct {
-		op    protocol.Op
-		flags string
-	}{{protocol.OpMetaGet, " N" + markLife}, {protocol.OpMetaDelete, " I T" + markLife}} {
-		var owner legOwner = nobody{}
-		if e != nil {
-			owner = e
-		}
-		l := x.newLeg(owner, nil)
-		l.limit, l.i = c.limit, i+1
-		l.meta(step.op, c, -1, step.flags, true)
-		l.send(n)
+// refused or made stale. The second step is last's, and the first too if that is a
+// farewell's.
+func (x *executor) mark(n node, c *call, last *leg) {
+	first := x.newLeg(nobody{}, nil)
+	if e, is := last.owner.(*farewell); is {
+		first.owner = e
 	}
+	first.limit, first.i = c.limit, 1
+	first.meta(protocol.OpMetaGet, c, -1, " N"+markLife, true)
+	first.send(n)
+	last.limit, last.i = c.limit, 2
+	last.meta(protocol.OpMetaDelete, c, -1, " I T"+markLife, true)
+	last.send(n)
 }
 
 func (e *farewell) legHit(*leg, []byte, []byte, *blob) {}

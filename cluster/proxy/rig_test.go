@@ -39,7 +39,13 @@ func newRig(tb testing.TB, n int, change func(*Config, *cluster.PoolConfig)) *ri
 	if change != nil {
 		change(&cfg, pool)
 	}
-	p, err := New(cfg, &cluster.Config{Epoch: 1, Pools: []*cluster.PoolConfig{pool}}, zerolog.Nop())
+	return rigOf(tb, cfg, &cluster.Config{Epoch: 1, Pools: []*cluster.PoolConfig{pool}})
+}
+
+// rigOf makes a proxy of a config whose servers have the ports from 1 on.
+func rigOf(tb testing.TB, cfg Config, conf *cluster.Config) *rig {
+	tb.Helper()
+	p, err := New(cfg, conf, zerolog.Nop())
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -177,7 +177,7 @@ func (r *handover) gauges(p *Proxy, add func(name, value string)) {
 		state = "not begun"
 	case now < r.begin+r.over:
 		state = "under way"
-	case now < r.begin+r.over+skew+markSeconds*int64(time.Second):
+	case now < r.begin+r.over+hiddenEnds:
 		state = "ending"
 	}
 	add("state", state)
