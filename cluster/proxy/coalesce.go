@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"sync/atomic"
 
 	"github.com/holdfast-cache/holdfast/protocol"
@@ -54,28 +55,26 @@ func (r *coalesce) start(x *executor, c *call) {
 // get joins a get that is under way, or begins one.
 func (r *coalesce) get(x *executor, c *call) {
 	mark := r.marks.of(c.key).Load()
-	if l := x.shared[string(c.key)]; l != nil {
-		if l.owner == legOwner(r) && l.stamp == mark {
-			l.flock = append(l.flock, c)
-			r.count(coalesceJoined)
-			return
-		}
-		delete(x.shared, string(c.key))
+	sum := xxh3.Hash(c.key)
+	if l := x.shared[sum]; l != nil && l.owner == legOwner(r) && l.stamp == mark && bytes.Equal(l.key, c.key) {
+		l.flock = append(l.flock, c)
+		r.count(coalesceJoined)
+		return
 	}
 	if x.shared == nil {
-		x.shared = map[string]*leg{}
+		x.shared = map[uint64]*leg{}
 	}
 	l := x.newLeg(r, c)
 	l.like(c)
 	l.stamp = mark
-	x.shared[string(c.key)] = l
+	x.shared[sum] = l
 	l.send(r.to)
 }
 
 // part ends the time to join l.
 func (l *leg) part() {
-	if l.x.shared[string(l.key)] == l {
-		delete(l.x.shared, string(l.key))
+	if sum := xxh3.Hash(l.key); l.x.shared[sum] == l {
+		delete(l.x.shared, sum)
 	}
 }
 

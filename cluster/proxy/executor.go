@@ -40,7 +40,7 @@ type executor struct {
 
 	legs   []*leg // free
 	fans   []*fan
-	shared map[string]*leg // gets that others may join, by key
+	shared map[uint64]*leg // gets that others may join, by the hash of the key
 	turn   uint32          // which copy of a hot key is read next
 	wall   int64           // Unix time less the loop's, in nanoseconds
 }

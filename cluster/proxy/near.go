@@ -83,7 +83,7 @@ func (r *nearCache) start(x *executor, c *call) {
 		if v := r.shard(c.key).get(c.key, x.now); v != nil {
 			r.count(nearHit)
 			c.give(v.text[:v.line], v.text[v.line:], nil)
-			c.to.done(c, &answer{status: protocol.StatusEnd})
+			x.tell(c, &answer{status: protocol.StatusEnd})
 			return
 		}
 		r.count(nearMissed)
