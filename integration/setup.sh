@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests need besides Go: a real memcached and a real proxy to
-# compare with, libmemcached's conformance tool, and real client libraries in a
-# Python environment of their own (.venv). What is there already is left alone.
+# compare with, libmemcached's conformance tool, and real client libraries: of Perl
+# and PHP, and of Python in an environment of their own (.venv). What is there
+# already is left alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,6 +20,12 @@ need iproute2 ip # links between network namespaces
 need systemd systemd-analyze # says whether the unit of the README is one
 need gcc gcc # for the race detector
 need python3 python3
+need perl perl
+need php-cli php
+module() { "${@:2}" >/dev/null 2>&1 || packages+=("$1"); }
+module libcache-memcached-perl perl -MCache::Memcached -e 1
+module libcache-memcached-fast-perl perl -MCache::Memcached::Fast -e 1
+module php-memcached php -r 'exit(class_exists("Memcached") ? 0 : 1);'
 if ! python3 -c 'import venv, ensurepip' >/dev/null 2>&1; then
 	packages+=(python3-venv)
 fi
@@ -58,4 +65,4 @@ if ! "$venv/bin/python" -c 'import pymemcache, pylibmc, django' >/dev/null 2>&1;
 		"$venv/bin/pip" install -q --disable-pip-version-check $modules
 	fi
 fi
-say "$(memcached -V), memccapable, nutcracker, $modules: ready"
+say "$(memcached -V), memccapable, nutcracker, $modules, perl, php: ready"
