@@ -13,7 +13,10 @@ import (
 // conn is one connection of the generator.
 type conn struct {
 	fd      int
+	index   int32  // in the pool
+	watched uint32 // events
 	out, in []byte
+	unsent  int   // bytes of a large value still to be sent, after out
 	due     []due // batches under way, the oldest first
 	skip    int   // bytes of a large value still to be dropped
 	skipped Part  // what ends with them
@@ -60,18 +63,28 @@ func (p *pool) add(sa unix.Sockaddr) error {
 	if err != nil {
 		return err
 	}
-	p.conns = append(p.conns, &conn{fd: fd, in: make([]byte, 0, 1<<12)})
+	c := &conn{fd: fd, index: int32(len(p.conns)), watched: unix.EPOLLIN, in: make([]byte, 0, 1<<12)}
+	p.conns = append(p.conns, c)
 	if err := unix.Connect(fd, sa); err != nil {
 		return err
 	}
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
 		return err
 	}
-	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(len(p.conns) - 1)}
+	ev := unix.EpollEvent{Events: c.watched, Fd: c.index}
 	return unix.EpollCtl(p.epoll, unix.EPOLL_CTL_ADD, fd, &ev)
 }
 
-// wait returns the connections that have something to read, none after the
+// watch has wait return c for these events.
+func (p *pool) watch(c *conn, events uint32) error {
+	if events == c.watched {
+		return nil
+	}
+	c.watched = events
+	return unix.EpollCtl(p.epoll, unix.EPOLL_CTL_MOD, c.fd, &unix.EpollEvent{Events: events, Fd: c.index})
+}
+
+// wait returns the connections that are ready, to be read as a rule, none after the
 // timeout. The slice is valid until the next call.
 func (p *pool) wait(timeout time.Duration) ([]*conn, error) {
 	for {

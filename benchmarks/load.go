@@ -112,6 +112,7 @@ type generator struct {
 	pool    *pool
 	rng     *rand.Rand
 	value   []byte
+	large   *largeSets // if it sends those, else nil
 	keys    [][]byte
 	latency *hdrhistogram.Histogram
 	start   time.Time
@@ -135,11 +136,24 @@ func newGenerator(w Wire, l Load, seed uint64) *generator {
 }
 
 func (g *generator) connect(addr string) (err error) {
-	g.pool, err = dial(addr, g.load.Conns)
+	if g.pool, err = dial(addr, g.load.Conns); err != nil {
+		return err
+	}
+	if g.large, err = newLargeSets(g.wire, g.load, g.value); err == nil && g.large != nil {
+		err = g.pool.neverBlock()
+	}
+	if err != nil {
+		g.close()
+	}
 	return err
 }
 
-func (g *generator) close() { g.pool.close() }
+func (g *generator) close() {
+	g.pool.close()
+	if g.large != nil {
+		g.large.close()
+	}
+}
 
 // loop runs for d, or until all requests are answered if their number is given.
 func (g *generator) loop(d time.Duration) error {
@@ -161,6 +175,12 @@ func (g *generator) loop(d time.Duration) error {
 			return fmt.Errorf("no reply for %v", replyTimeout)
 		}
 		for _, c := range ready {
+			if g.large != nil && c.sending() {
+				if err := g.large.push(g.pool, c); err != nil {
+					return err
+				}
+				continue
+			}
 			done, err := g.receive(c)
 			if err != nil {
 				return err
@@ -190,6 +210,9 @@ func (g *generator) sendBatch(c *conn) error {
 	}
 	g.waiting++
 	c.due = append(c.due, batch)
+	if g.large != nil {
+		return g.large.push(g.pool, c)
+	}
 	return c.flush()
 }
 
@@ -198,6 +221,8 @@ func (g *generator) appendRequest(c *conn, batch *due) {
 	g.sent++
 	l := &g.load
 	switch {
+	case g.large != nil:
+		g.large.begin(c, g.rng.IntN(l.Items))
 	case l.Stream != nil:
 		key, size, ttl := l.Stream.Next()
 		c.out = g.wire.AppendSet(c.out, key, g.valueOf(size), ttl)
