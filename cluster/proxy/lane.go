@@ -214,6 +214,7 @@ func (n *lane) flush() {
 
 // LinkUp asks the node what it is, before anything else.
 func (n *lane) LinkUp() {
+	n.x.now = n.x.loop.Now()
 	n.stood = true
 	n.b.stats.connects.Add(1)
 	n.says = health.Identity{}
@@ -255,6 +256,7 @@ func (n *lane) LinkWritable() { n.soil() }
 // LinkDown fails what was under way. If there was nothing the node is asked at once who it
 // is now: when it has lost what was acknowledged through us, other proxies cannot know.
 func (n *lane) LinkDown(err error) {
+	n.x.now = n.x.loop.Now()
 	idle := n.met && n.n == 0 && n.fence == nil
 	n.link = nil
 	n.down(err)
@@ -282,8 +284,9 @@ func (n *lane) input() []byte {
 	return n.in
 }
 
-// Filled takes what has come.
+// Filled takes what has come. The loop may have slept since it was known what time it is.
 func (n *lane) Filled(got int) {
+	n.x.now = n.x.loop.Now()
 	n.b.stats.bytesIn.Add(uint64(got))
 	if s := &n.stream; s.on && n.used == 0 {
 		s.filled += got
