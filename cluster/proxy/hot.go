@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/holdfast-cache/holdfast/cluster/hotkeys"
@@ -46,7 +47,8 @@ func (h *hotKeys) age(now int64) {
 // hotShown is how many keys stats hotkeys tells.
 const hotShown = 20
 
-// appendHot tells the hottest keys of all loops: rank, then samples and key.
+// appendHot tells the hottest keys of all loops: rank, then samples and key. A key that is
+// no word of a line is told as meta commands have it: in base64, and b behind it.
 func (p *Proxy) appendHot(b []byte) []byte {
 	p.mu.Lock()
 	executors := p.mu.executors
@@ -58,7 +60,14 @@ func (p *Proxy) appendHot(b []byte) []byte {
 		x.hot.mu.Unlock()
 	}
 	for i, k := range hotkeys.Merge(hotShown, all...) {
-		b = protocol.AppendStat(b, strconv.Itoa(i+1), strconv.FormatUint(k.Count, 10)+" "+k.Key)
+		b = protocol.AppendStat(b, strconv.Itoa(i+1), strconv.FormatUint(k.Count, 10)+" "+keyWord(k.Key))
 	}
 	return b
+}
+
+func keyWord(key string) string {
+	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		return string(protocol.AppendBase64(nil, []byte(key))) + " b"
+	}
+	return key
 }
