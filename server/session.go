@@ -27,6 +27,9 @@ type Session struct {
 	Remote netip.AddrPort
 	// Authenticated says that the client has shown a password (only asked with an auth file).
 	Authenticated bool
+	// Owed is the executor's, between the pieces of one get: the line that ends it, for a
+	// piece has failed.
+	Owed []byte
 
 	lane   *lane // set during a turn
 	parser protocol.Parser

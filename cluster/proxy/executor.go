@@ -246,7 +246,7 @@ func (x *executor) newOpaque() uint32 {
 // get starts a get. The keys of one backend travel in one request.
 func (x *executor) get(f *flight, t *tree, r *protocol.Request) {
 	first := int16(len(f.cells))
-	f.reqs = append(f.reqs, request{op: r.Op, more: r.More, first: first, last: first + int16(len(r.Keys))})
+	f.reqs = append(f.reqs, request{op: r.Op, more: r.More, continued: r.Continued, first: first, last: first + int16(len(r.Keys))})
 	switch len(r.Keys) {
 	case 0: // the end of a get in pieces
 	case 1:

@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"bytes"
+
 	"github.com/holdfast-cache/holdfast/protocol"
 	"github.com/holdfast-cache/holdfast/server"
 )
@@ -30,7 +32,8 @@ type request struct {
 	op          protocol.Op
 	noReply     bool
 	quiet       bool
-	more        bool
+	more        bool   // a get whose next keys come in another request
+	continued   bool   // it is the rest of one
 	echo        []byte // what a miss of mg echoes, where errors are answered as misses
 	first, last int16  // its cells are cells[first:last]
 }
@@ -114,7 +117,7 @@ func (f *flight) newCall(op protocol.Op, cell int16) *call {
 // open adds a request with a cell of its own.
 func (f *flight) open(r *protocol.Request, p *pool) int16 {
 	c := f.newCell(nil, p)
-	f.reqs = append(f.reqs, request{op: r.Op, noReply: r.NoReply, first: c, last: c + 1})
+	f.reqs = append(f.reqs, request{op: r.Op, noReply: r.NoReply, continued: r.Continued, first: c, last: c + 1})
 	return c
 }
 
@@ -232,6 +235,11 @@ func (f *flight) compose(s *server.Session) {
 	for i := range f.reqs {
 		r := &f.reqs[i]
 		switch {
+		case r.continued && s.Owed != nil:
+			if !r.more {
+				s.Out.Buf = append(s.Out.Buf, s.Owed...)
+				s.Owed = nil
+			}
 		case isGet(r.op):
 			f.composeGet(s, r)
 		case !f.silent(r):
@@ -280,17 +288,22 @@ func (f *flight) appendCell(s *server.Session, k *cell) {
 
 // composeGet appends the values of a get, in the order of its keys, and END. Of
 // keys that failed: a get of one key, or of any where the pool is strict, ends in
-// one error and nothing else; otherwise they are left out, as misses are.
+// one error and nothing else; otherwise they are left out, as misses are. The error of a
+// get that comes in pieces waits for the last.
 func (f *flight) composeGet(s *server.Session, r *request) {
 	cells := f.cells[r.first:r.last]
 	for i := range cells {
 		k := &cells[i]
-		single := len(cells) == 1 && !r.more
+		single := len(cells) == 1 && !r.more && !r.continued
 		if k.state < cellLine || single && k.state == cellFailed && k.pool.getMiss {
 			continue
 		}
 		if single || k.pool.multigetFail {
-			s.Out.Buf = append(s.Out.Buf, f.replies[k.from:k.to]...)
+			if line := f.replies[k.from:k.to]; r.more {
+				s.Owed = bytes.Clone(line)
+			} else {
+				s.Out.Buf = append(s.Out.Buf, line...)
+			}
 			return
 		}
 		k.pool.omitted.Add(1)
