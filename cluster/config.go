@@ -149,8 +149,12 @@ func ParseConfig(name string, text []byte) (*Config, error) {
 		return nil, fmt.Errorf("%s: there are several documents in the file, divided by ---; one is wanted", name)
 	}
 	c := &Config{}
-	if err := yaml.UnmarshalWithOptions(text, c, yaml.Strict()); err != nil {
-		return nil, yamlError(name, err)
+	err = yaml.UnmarshalWithOptions(text, c, yaml.Strict())
+	if err == nil {
+		err = fractions(file)
+	}
+	if err != nil {
+		return nil, yamlError(name, located(file, err))
 	}
 	if err := c.check(); err != nil {
 		err.Line = lineOf(file, err.Field)
@@ -191,6 +195,9 @@ func (c *Config) Pool(name string) (*PoolConfig, error) {
 func (c *Config) check() *FieldError {
 	if len(c.Pools) == 0 {
 		return fieldError("pools", "there must be at least one pool")
+	}
+	if c.Epoch > epochMax {
+		return fieldError("epoch", "%d is so large that it could not be raised; it is at most %d", c.Epoch, uint64(epochMax))
 	}
 	seen := map[string]bool{}
 	for i, p := range c.Pools {
@@ -271,13 +278,15 @@ func (p *PoolConfig) check() error {
 
 // checkPolicies checks what the proxy does with requests that fail.
 func (p *PoolConfig) checkPolicies() error {
+	for _, t := range []struct {
+		field string
+		d     time.Duration
+	}{{"timeout", p.Timeout}, {"connect_timeout", p.ConnectTimeout}, {"ramp", p.Ramp}, {"hold_down", p.HoldDown}} {
+		if f := span(t.field, t.d, timeoutMax); f != nil {
+			return f
+		}
+	}
 	switch {
-	case p.Timeout < 0:
-		return fieldError("timeout", "%v is negative", p.Timeout)
-	case p.ConnectTimeout < 0:
-		return fieldError("connect_timeout", "%v is negative", p.ConnectTimeout)
-	case p.HoldDown < 0:
-		return fieldError("hold_down", "%v is negative", p.HoldDown)
 	case p.GetError != "" && p.GetError != "error" && p.GetError != "miss":
 		return fieldError("get_error", "%q is neither error nor miss", p.GetError)
 	case p.MultigetError != "" && p.MultigetError != "omit" && p.MultigetError != "fail":
@@ -344,6 +353,12 @@ func (s *ServerConfig) check(d distribution) *FieldError {
 	}
 	return nil
 }
+
+// Bounds that leave room for sums.
+const (
+	epochMax   = 1 << 62
+	timeoutMax = time.Hour // of each time that a pool has
+)
 
 // weightMax leaves room for the sum of very many weights.
 const weightMax = 1_000_000

@@ -121,8 +121,20 @@ func TestConfigRefuses(t *testing.T) {
 		{"pools:\n- servers: [a\n", "f.yml:2: sequence end token ']' not found"},
 		{"pools:\n- servers: [a]\n  servers: [b]\n", `f.yml:3: mapping key "servers" already defined`},
 		{"pools:\n- servers: [a]\n---\npools:\n- servers: [c]\n", "f.yml: there are several documents"},
-		{"pools:\n  servers: [a]\n", "f.yml:2: "},
-		{"just words\n", "f.yml:1: "},
+		{"pools:\n  servers: [a]\n", "f.yml:2: pools: a list is wanted, not a mapping"},
+		{"just words\n", "f.yml:1: the file: a mapping is wanted, not a text"},
+		{"pools:\n- servers: a\n", "f.yml:2: servers: a list is wanted, not a text"},
+		{"epoch: 18446744073709551615\npools:\n- servers: [a]\n", "f.yml:1: epoch: 18446744073709551615 is so large"},
+		{"epoch: 1.10\npools:\n- servers: [a]\n", `f.yml:1: epoch: a whole number is wanted, not "1.10"`},
+		{"pools:\n- servers: [{address: a, weight: 1.5}]\n", `f.yml:2: weight: a whole number is wanted, not "1.5"`},
+		{"pools:\n- servers: [a]\n  timeout: soon\n", `f.yml:3: timeout: a time with its unit, as 250ms or 10s, is wanted, not "soon"`},
+		{"pools:\n- servers: [a]\n  ramp: 5 s\n", `f.yml:3: ramp: a time with its unit, as 250ms or 10s, is wanted, not "5 s"`},
+		{"pools:\n- servers: [a]\n  timeout: 9999999h\n", `f.yml:3: timeout: a time with its unit`},
+		{"pools:\n- servers: [a]\n  timeout: -1s\n", `f.yml:3: pools[0].timeout: -1s is negative`},
+		{"pools:\n- servers: [a]\n  ramp: -1s\n", `f.yml:3: pools[0].ramp: -1s is negative`},
+		{"pools:\n- servers: [a]\n  timeout: 2000000h\n", `f.yml:3: pools[0].timeout: 2000000h0m0s is not between 0 and 1h0m0s`},
+		{"pools:\n- servers: [a]\n  connect_timeout: 2h\n", `f.yml:3: pools[0].connect_timeout: 2h0m0s is not between`},
+		{"pools:\n- servers: [a]\n  hold_down: 1000000h\n", `f.yml:3: pools[0].hold_down: 1000000h0m0s is not between`},
 	} {
 		_, err := ParseConfig("f.yml", []byte(c.text))
 		if err == nil || !strings.HasPrefix(err.Error(), "f.yml:") || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {

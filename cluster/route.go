@@ -193,6 +193,8 @@ const (
 	splitCopiesMax = 64
 	gutterTTLMax   = 5 * time.Minute
 	nearTTLMax     = 5 * time.Second
+	migrateOverMax = 10_000 * time.Hour
+	rateFullMax    = 1e9 // seconds
 )
 
 // RouteChild is a route below another, and its field there.
@@ -331,9 +333,12 @@ func (r *RouteConfig) checkSettings() *FieldError {
 	return nil
 }
 
-// span checks a time that may be left out, in whole seconds if it is long.
+// span checks a time that may be left out.
 func span(field string, d, most time.Duration) *FieldError {
-	if d < 0 || d > most {
+	if d < 0 {
+		return fieldError(field, "%v is negative", d)
+	}
+	if d > most {
 		return fieldError(field, "%v is not between 0 and %v", d, most)
 	}
 	return nil
@@ -369,13 +374,14 @@ func (p *ReplicateRoute) check() *FieldError {
 }
 
 func (p *MigrateRoute) check() *FieldError {
-	if _, err := p.Begin(); err != nil {
+	begin, err := p.Begin()
+	switch {
+	case err != nil:
 		return fieldError("start", "%q is no time: as 2026-01-31T20:00:00Z, or with +01:00 in the place of Z", p.Start)
+	case p.Start != "" && (begin.Year() < 2000 || begin.Year() > 2200):
+		return fieldError("start", "%s is not in this century or the next", p.Start)
 	}
-	if p.Over < 0 {
-		return fieldError("over", "%v is negative", p.Over)
-	}
-	return nil
+	return span("over", p.Over, migrateOverMax)
 }
 
 // Begin is Start; the zero time if it was left out.
@@ -425,6 +431,8 @@ func (p *RateLimitRoute) check() *FieldError {
 		return fieldError("rate", "a rate is above 0 and at most 1e9 a second, not %v", p.Rate)
 	case p.Burst < 0 || p.Burst > 1e9:
 		return fieldError("burst", "%d is not between 1 and 1e9", p.Burst)
+	case float64(p.BurstOr())/p.Rate > rateFullMax:
+		return fieldError("rate", "at %v a second it takes more than %.0f seconds until there may be %d again", p.Rate, float64(rateFullMax), p.BurstOr())
 	case !cleanName(p.Name):
 		return fieldError("name", "%q is no name: no spaces, no control characters, at most 255 bytes", p.Name)
 	}
