@@ -53,6 +53,7 @@ type Backend struct {
 	state    atomic.Uint32
 	fails    atomic.Int32 // in a row; 0 is what Answered wants to see
 	rampFrom atomic.Int64
+	ramp     atomic.Int64 // Options.Ramp
 	stale    atomic.Bool
 
 	pool    *Pool
@@ -90,7 +91,16 @@ func (p *Pool) NewBackend(now int64, opt Options) *Backend {
 	p.backends.Add(1)
 	b := &Backend{pool: p, opt: opt, unit: rand.Float64, journal: NewJournal(now, opt.JournalKeys, opt.JournalBytes)}
 	b.mu.since = now
+	b.ramp.Store(opt.Ramp)
 	return b
+}
+
+// Retime has b use those of the Options from now on; what has begun goes by the new ramp.
+func (b *Backend) Retime(ramp, holdMin, holdMax int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ramp.Store(ramp)
+	b.opt.HoldMin, b.opt.HoldMax = holdMin, holdMax
 }
 
 // Remove takes b out of the pool's count. What is reported of b afterwards, by
@@ -143,8 +153,8 @@ func (b *Backend) AdmitsWrite() bool {
 // admitsRamping lets a share of the keys through that grows from rampStart to
 // all. A key that has been let through stays so until the end.
 func (b *Backend) admitsRamping(keyHash uint64, now int64) bool {
-	gone := now - b.rampFrom.Load()
-	if gone >= b.opt.Ramp || b.pool.Open() {
+	gone, ramp := now-b.rampFrom.Load(), b.ramp.Load()
+	if gone >= ramp || b.pool.Open() {
 		b.endRamp(now)
 		return true
 	}
@@ -155,7 +165,7 @@ func (b *Backend) admitsRamping(keyHash uint64, now int64) bool {
 	keyHash ^= keyHash >> 33
 	keyHash *= 0xc4ceb9fe1a85ec53
 	keyHash ^= keyHash >> 33
-	share := rampStart + (1-rampStart)*float64(max(gone, 0))/float64(b.opt.Ramp)
+	share := rampStart + (1-rampStart)*float64(max(gone, 0))/float64(ramp)
 	return float64(keyHash>>32) < share*(1<<32)
 }
 
@@ -167,7 +177,7 @@ const rampStart = 0.05
 func (b *Backend) endRamp(now int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.State() == Ramping && (now-b.rampFrom.Load() >= b.opt.Ramp || b.pool.Open()) {
+	if b.State() == Ramping && (now-b.rampFrom.Load() >= b.ramp.Load() || b.pool.Open()) {
 		b.become(Up, now)
 	}
 }

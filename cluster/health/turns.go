@@ -142,7 +142,7 @@ func (b *Backend) FenceDone(now int64) bool {
 	b.mu.returned, b.mu.upAt = true, now
 	b.stale.Store(b.mu.last.Stale)
 	b.fails.Store(0)
-	if b.opt.Ramp <= 0 {
+	if b.ramp.Load() <= 0 {
 		b.become(Up, now)
 		return true
 	}

@@ -158,7 +158,7 @@ func (k *compiler) route(kind, field string, r *cluster.RouteConfig, to []node) 
 		return &handover{fresh: to[0], old: to[1], wait: 2*to[0].patience() + sum}
 	case "migrate":
 		m := newMigrate(r.Migrate, to, 2*to[1].patience()+sum)
-		m.begin = k.p.migrationStart(field, r.Migrate)
+		m.begin = k.p.migrationStart(k.tree, field, r.Migrate)
 		return m
 	case "shadow":
 		return newShadow(r.Shadow, to)

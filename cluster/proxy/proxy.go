@@ -57,7 +57,7 @@ type Proxy struct {
 		nextID    int
 		backends  map[identity]*backend
 		guards    map[string]*health.Pool // by the name of the pool
-		migrating map[string]int64        // when migrations without a start have begun
+		migrating map[string]int64        // when migrations of the tree without a start have begun
 	}
 }
 
@@ -78,8 +78,10 @@ type tree struct {
 	routes *cluster.RouteConfig // what root was made of; nil for the only pool
 	places []*placed            // of the tree of routes, from the root on
 	caches []forgetter          // routes that answer with what was read for others
-	active bool                 // there are routes beside pools and selectors
-	text   []byte               // the config it was made of, as YAML
+	// migrating is when migrations without a start have begun, by their places.
+	migrating map[string]int64
+	active    bool   // there are routes beside pools and selectors
+	text      []byte // the config it was made of, as YAML
 
 	announce []byte // what clients of ElastiCache are told
 }
@@ -93,7 +95,6 @@ func New(cfg Config, conf *cluster.Config, log zerolog.Logger) (*Proxy, error) {
 	p := &Proxy{cfg: cfg, log: log, started: time.Now(), valueMax: cfg.ValueMax}
 	p.budget.limit = cfg.BufferLimit
 	p.mu.backends, p.mu.guards = map[identity]*backend{}, map[string]*health.Pool{}
-	p.mu.migrating = map[string]int64{}
 	return p, p.Reload(conf)
 }
 
@@ -124,6 +125,7 @@ func (p *Proxy) Reload(conf *cluster.Config) error {
 		}
 		t.pools = append(t.pools, pl)
 	}
+	t.migrating = map[string]int64{}
 	if err := p.routeLocked(t, conf.Routes); err != nil {
 		return err
 	}
@@ -137,6 +139,12 @@ func (p *Proxy) Reload(conf *cluster.Config) error {
 		return err
 	}
 	p.settleLocked(t)
+	for _, pl := range t.pools {
+		for _, b := range pl.backends {
+			b.health.Retime(pl.health.Ramp, pl.health.HoldMin, pl.health.HoldMax)
+		}
+	}
+	p.mu.migrating = t.migrating
 	p.tree.Store(t)
 	p.newer.newest.Store(0)
 	p.retireLocked(t)
@@ -270,17 +278,21 @@ func (p *Proxy) unixNano() int64 { return time.Now().UnixNano() }
 // loopTime is the time of the loops.
 func (p *Proxy) loopTime() int64 { return server.LoopTime() }
 
-// migrationStart is when a migration begins, in Unix nanoseconds: as the config says,
+// migrationStart is when a migration of t begins, in Unix nanoseconds: as the config says,
 // or when it was loaded first. The caller holds mu.
-func (p *Proxy) migrationStart(field string, m *cluster.MigrateRoute) int64 {
+func (p *Proxy) migrationStart(t *tree, field string, m *cluster.MigrateRoute) int64 {
 	if at, err := m.Begin(); err == nil && !at.IsZero() {
 		return at.UnixNano()
 	}
-	begin, ok := p.mu.migrating[field]
+	var places strings.Builder
+	fmt.Fprintln(&places, field)
+	describe(&places, m.From, "from", 0)
+	describe(&places, m.To, "to", 0)
+	begin, ok := p.mu.migrating[places.String()]
 	if !ok {
 		begin = p.unixNano()
-		p.mu.migrating[field] = begin
 	}
+	t.migrating[places.String()] = begin
 	return begin
 }
 
