@@ -149,6 +149,26 @@ func TestFlapsAreHeldDown(t *testing.T) {
 	}
 }
 
+// A server that flaps for days is held down for HoldMax in the end, whatever HoldMin is.
+func TestFlapsForDays(t *testing.T) {
+	opt := DefaultOptions()
+	opt.HoldMin, opt.HoldMax = 3600*second, 60*3600*second
+	b := oneBackend(opt)
+	now := at(1000)
+	b.Failed(now, Refused)
+	now += 250 * millisecond
+	back(t, b, now, Identity{})
+	for flap := range 60 {
+		now += second
+		b.Failed(now, Refused)
+		if flap >= 6 && b.TryProbe(now+opt.HoldMax-1) {
+			t.Fatalf("flap %d: probed before HoldMax was over", flap)
+		}
+		now += opt.HoldMax
+		back(t, b, now, Identity{})
+	}
+}
+
 func TestJitter(t *testing.T) {
 	b := oneBackend(DefaultOptions())
 	b.unit = rand.Float64

@@ -54,7 +54,11 @@ func answers(kind Kind) bool { return kind == Restarted || kind == Overflowed }
 func (b *Backend) fall(now int64, kind Kind) {
 	m := &b.mu
 	if m.returned && now-m.upAt < max(b.opt.Stable, m.hold) {
-		m.hold = b.jitter(min(b.opt.HoldMin<<min(m.flaps, 30), b.opt.HoldMax))
+		hold := b.opt.HoldMax
+		if n := min(m.flaps, 30); b.opt.HoldMin <= hold>>n { // or it would overflow some day
+			hold = b.opt.HoldMin << n
+		}
+		m.hold = b.jitter(hold)
 		m.flaps++
 	} else {
 		m.flaps, m.hold = 0, 0
