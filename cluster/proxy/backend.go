@@ -62,6 +62,7 @@ type backend struct {
 	suspected atomic.Int32 // how often it is to be asked still whether it answers
 	checking  atomic.Bool  // a loop does
 	resolving atomic.Bool
+	resolved  atomic.Int64 // when its name was looked up again last
 	retired   atomic.Bool
 	literal   bool // the address needs no look-up
 
@@ -134,11 +135,15 @@ func (n *lane) failed(connecting bool, err error) {
 	x.chores = earlier(x.chores, x.now)
 }
 
+// resolveEach is how often at the most, in nanoseconds.
+const resolveEach = 1e9
+
 // resolveAgain looks the name of a backend up again, in the background.
-func (b *backend) resolveAgain(p *Proxy) {
-	if b.literal || !b.resolving.CompareAndSwap(false, true) {
+func (b *backend) resolveAgain(now int64) {
+	if b.literal || now < b.resolved.Load()+resolveEach || !b.resolving.CompareAndSwap(false, true) {
 		return
 	}
+	b.resolved.Store(now)
 	go func() {
 		defer b.resolving.Store(false)
 		// If it fails the address stays, and the probe will fail: that is told.

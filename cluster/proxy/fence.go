@@ -260,7 +260,7 @@ func (x *executor) lookAfter(b *backend, now int64) bool {
 	j := h.Journal()
 	switch h.State() {
 	case health.Down:
-		b.resolveAgain(x.p)
+		b.resolveAgain(now)
 		if h.TryProbe(now) {
 			(&fence{x: x, b: b}).begin()
 		}

@@ -109,6 +109,7 @@ func (p *Proxy) Reload(conf *cluster.Config) error {
 		return err
 	}
 	t := &tree{epoch: conf.Epoch, text: text}
+	var fresh []*backend
 	for _, pc := range conf.Pools {
 		m, err := cluster.NewMap(conf.Epoch, pc)
 		if err != nil {
@@ -117,14 +118,11 @@ func (p *Proxy) Reload(conf *cluster.Config) error {
 		o := optionsOf(pc)
 		pl := &pool{name: pc.Name, m: m, poolOptions: o}
 		for _, s := range m.Slots() {
-			b, err := p.backendLocked(pc.Name, s, &o)
-			if err != nil {
-				return fmt.Errorf("pool %q, server %q: %w", pc.Name, s.Name, err)
-			}
-			pl.backends = append(pl.backends, b)
+			pl.backends = append(pl.backends, p.backendLocked(pc.Name, s, &o, &fresh))
 		}
 		t.pools = append(t.pools, pl)
 	}
+	p.resolveAll(fresh)
 	t.migrating = map[string]int64{}
 	if err := p.routeLocked(t, conf.Routes); err != nil {
 		return err
@@ -248,12 +246,12 @@ const (
 	queueMax              = 16 << 20
 )
 
-// backendLocked returns the backend of a slot, the one there is if it is the same.
-// The caller holds mu.
-func (p *Proxy) backendLocked(pool string, s cluster.Slot, o *poolOptions) (*backend, error) {
+// backendLocked returns the backend of a slot, the one there is if it is the same, or a
+// new one that it adds to fresh. The caller holds mu.
+func (p *Proxy) backendLocked(pool string, s cluster.Slot, o *poolOptions, fresh *[]*backend) *backend {
 	id := identity{pool, s.Name, s.Address, o.timeout, o.connectTimeout}
 	if b := p.mu.backends[id]; b != nil {
-		return b, nil
+		return b
 	}
 	guard := p.mu.guards[pool]
 	if guard == nil {
@@ -261,12 +259,10 @@ func (p *Proxy) backendLocked(pool string, s cluster.Slot, o *poolOptions) (*bac
 		p.mu.guards[pool] = guard
 	}
 	b := newBackend(p.mu.nextID, pool, s, o, guard, server.LoopTime())
-	if err := b.resolve(); err != nil {
-		p.log.Error().Err(err).Str("server", s.Name).Msg("cannot resolve the address of a backend; it is down until it can be")
-	}
 	p.mu.nextID++
 	p.mu.backends[id] = b
-	return b, nil
+	*fresh = append(*fresh, b)
+	return b
 }
 
 // Attach keeps the host.

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/holdfast-cache/holdfast/server"
@@ -23,6 +24,19 @@ func (b *backend) resolve() error {
 	}
 	b.addr.Store(&a)
 	return nil
+}
+
+// resolveAll resolves backends, all at the same time.
+func (p *Proxy) resolveAll(backends []*backend) {
+	var done sync.WaitGroup
+	for _, b := range backends {
+		done.Go(func() {
+			if err := b.resolve(); err != nil {
+				p.log.Error().Err(err).Str("server", b.name()).Msg("cannot resolve the address of a backend; it is down until it can be")
+			}
+		})
+	}
+	done.Wait()
 }
 
 // isLiteral says that an address is one already, not a name.
