@@ -88,6 +88,15 @@ type PoolConfig struct {
 	Servers []ServerConfig `yaml:"servers,omitempty"`
 }
 
+// PoolTitle is what a pool of that name is called in a sentence: the only one of a
+// config may have none.
+func PoolTitle(name string) string {
+	if name == "" {
+		return "the pool"
+	}
+	return "pool " + name
+}
+
 // ServerConfig is one slot of a pool. In the file it may be the address alone.
 type ServerConfig struct {
 	// Name is what keys belong to, so that a new address moves none. If left out it

@@ -113,7 +113,7 @@ func (p *Proxy) Reload(conf *cluster.Config) error {
 	for _, pc := range conf.Pools {
 		m, err := cluster.NewMap(conf.Epoch, pc)
 		if err != nil {
-			return fmt.Errorf("pool %q: %w", pc.Name, err)
+			return fmt.Errorf("%s: %w", cluster.PoolTitle(pc.Name), err)
 		}
 		o := optionsOf(pc)
 		pl := &pool{name: pc.Name, m: m, poolOptions: o}
@@ -172,7 +172,7 @@ func newEpoch(old, t *tree) error {
 				continue
 			}
 			if share, _ := cluster.Moved(was.m, pl.m, epochKeys); share > 0 {
-				return fmt.Errorf("pool %q gives keys other owners: raise epoch above %d", pl.name, old.epoch)
+				return fmt.Errorf("%s gives keys other owners: raise epoch above %d", cluster.PoolTitle(pl.name), old.epoch)
 			}
 		}
 	}
@@ -227,7 +227,7 @@ func (p *Proxy) Describe() string {
 	t := p.tree.Load()
 	fmt.Fprintf(&w, "epoch %d\n", t.epoch)
 	for _, pl := range t.pools {
-		fmt.Fprintf(&w, "pool %s, %d servers, timeout %v\n", pl.name, len(pl.backends), pl.timeout)
+		fmt.Fprintf(&w, "%s, servers: %d, timeout %v\n", cluster.PoolTitle(pl.name), len(pl.backends), pl.timeout)
 		for i, b := range pl.backends {
 			fmt.Fprintf(&w, "  %d  %s  %s\n", i, b.slot.Name, b.slot.Address)
 		}

@@ -23,7 +23,7 @@ func (o *proxyOptions) compare(out io.Writer, conf *cluster.Config) error {
 	for _, p := range conf.Pools {
 		was, err := old.Pool(p.Name)
 		if err != nil {
-			pf(out, "pool %s is new\n", p.Name)
+			pf(out, "%s is new\n", cluster.PoolTitle(p.Name))
 			continue
 		}
 		a, err := cluster.NewMap(old.Epoch, was)
@@ -35,7 +35,7 @@ func (o *proxyOptions) compare(out io.Writer, conf *cluster.Config) error {
 			return err
 		}
 		share, moves := cluster.Moved(a, b, diffKeys)
-		pf(out, "pool %s, epoch %d to %d: %.2f %% of the keys move\n", p.Name, old.Epoch, conf.Epoch, 100*share)
+		pf(out, "%s, epoch %d to %d: %.2f %% of the keys move\n", cluster.PoolTitle(p.Name), old.Epoch, conf.Epoch, 100*share)
 		if share > 0 && conf.Epoch <= old.Epoch {
 			pf(out, "  raise epoch above %d: a running proxy takes no other placement without\n", old.Epoch)
 		}
@@ -45,7 +45,7 @@ func (o *proxyOptions) compare(out io.Writer, conf *cluster.Config) error {
 	}
 	for _, p := range old.Pools {
 		if _, err := conf.Pool(p.Name); err != nil {
-			pf(out, "pool %s is gone\n", p.Name)
+			pf(out, "%s is gone\n", cluster.PoolTitle(p.Name))
 		}
 	}
 	return nil
