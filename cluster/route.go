@@ -193,7 +193,7 @@ const (
 	splitCopiesMax = 64
 	gutterTTLMax   = 5 * time.Minute
 	nearTTLMax     = 5 * time.Second
-	migrateOverMax = 10_000 * time.Hour
+	migrateOverMax = 100_000 * time.Hour
 	rateFullMax    = 1e9 // seconds
 )
 

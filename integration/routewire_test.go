@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -139,6 +140,9 @@ func (r *wireRoute) start(t *testing.T, dir, options string) *proxied {
 	}
 	args := append([]string{"--config", file.Name()}, proxyOptions(options)...)
 	if p.Process, err = Start(Spec{Binary: holdfastBinary(t), Command: "proxy", Args: args}); err != nil {
+		for _, n := range p.nodes {
+			err = errors.Join(err, n.Kill())
+		}
 		t.Fatalf("%v\n%s", err, text.String())
 	}
 	return p
