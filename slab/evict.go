@@ -140,7 +140,9 @@ func (s *Store) countVictim(c *class, h *header, dead bool, now uint32) {
 		return
 	}
 	exptime := h.exptime(state)
-	n.evicted++
+	if n.evicted++; n.evicted%idleEvictions == 0 {
+		s.pressed()
+	}
 	n.evictedTime = age(state, now)
 	if exptime != 0 {
 		n.evictedNonzero++

@@ -21,6 +21,9 @@ const (
 	// much as the other wins: fewer than expected is then no accident.
 	followRecalls = 64
 	followProof   = 8
+	// followKept is how many pages a class keeps. With small limits most of the
+	// memory is in classes of a page or two.
+	followKept = 1
 	// followColdShare is the share of a class that its cold list has at least;
 	// of one that hardly ever evicts all hits and pages count.
 	followColdShare = 0.02
@@ -63,7 +66,7 @@ func follow(all *[classMax + 1]demand) (src, dst, pages int) {
 	wins := all[dst].wins()
 	for class := 1; class <= classMax; class++ {
 		d := &all[class]
-		if class == dst || d.pages <= moverPagesKept || wins*d.tail < followProof || wins < d.loses()*followGain {
+		if class == dst || d.pages <= followKept || wins*d.tail < followProof || wins < d.loses()*followGain {
 			continue
 		}
 		if src == 0 || d.loses() < all[src].loses() {
@@ -84,6 +87,7 @@ func follow(all *[classMax + 1]demand) (src, dst, pages int) {
 type follower struct {
 	seen    [classMax + 1]classUse // at the last look
 	demand  [classMax + 1]demand
+	idle    idleness
 	recalls uint32 // since the last look at the classes
 	decided uint32 // second of the last decision
 }
@@ -112,6 +116,13 @@ func (s *Store) followDemand() (again time.Duration) {
 	if s.move.wanting.Load() != 0 {
 		return maintainBusy
 	}
+	if s.recalls.pressed.Swap(false) {
+		s.noteUse(f)
+		if src, dst, pages := f.idle.choose(); src != 0 {
+			s.setPlanLocked(movePlan{src, dst, pages, moveIdle})
+			return maintainBusy
+		}
+	}
 	f.recalls += s.recalls.n.Swap(0)
 	if f.recalls >= followRecalls {
 		f.recalls = 0
@@ -121,11 +132,7 @@ func (s *Store) followDemand() (again time.Duration) {
 			if f.demand[src].hits < 1 {
 				plan.why = moveIdle
 			}
-			f.demand, f.decided = [classMax + 1]demand{}, s.now.Load()
-			s.move.mu.Lock()
-			s.move.mu.plan = plan
-			s.move.wanting.Store(uint32(dst))
-			s.move.mu.Unlock()
+			s.setPlanLocked(plan)
 			s.recalls.alarm.Store(followRecalls)
 			return maintainBusy
 		}
@@ -134,18 +141,34 @@ func (s *Store) followDemand() (again time.Duration) {
 	return maintainIdle
 }
 
+// setPlanLocked lets a plan begin. What was seen before it says nothing about
+// what comes after. Caller holds work.
+func (s *Store) setPlanLocked(plan movePlan) {
+	f := &s.work.follower
+	f.demand, f.decided = [classMax + 1]demand{}, s.now.Load()
+	s.move.mu.Lock()
+	s.move.mu.plan = plan
+	s.move.wanting.Store(uint32(plan.dst))
+	s.move.mu.Unlock()
+}
+
 // recallCount counts the recalls of all classes since the last look.
 type recallCount struct {
 	n, alarm atomic.Uint32
+	pressed  atomic.Bool // classes evict: see idle.go
 	urgent   chan struct{}
 }
 
 // recalled notes a recall, and asks for Maintain when there are enough of them
 // to decide on.
 func (s *Store) recalled() {
-	if s.recalls.n.Add(1) != s.recalls.alarm.Load() {
-		return
+	if s.recalls.n.Add(1) == s.recalls.alarm.Load() {
+		s.ask()
 	}
+}
+
+// ask makes Urgent say that Maintain is wanted.
+func (s *Store) ask() {
 	select {
 	case s.recalls.urgent <- struct{}{}:
 	default: // it has been asked for
@@ -194,22 +217,7 @@ func (s *Store) follows() bool {
 // noteDemand adds what has happened since the last look; what was counted before
 // counts half, so that a change soon shows.
 func (s *Store) noteDemand(f *follower) {
-	var use [classMax + 1]classUse
-	s.workers.Lock()
-	list := s.workers.list
-	s.workers.Unlock()
-	for _, w := range list {
-		w.mu.Lock()
-		for id := range w.counts {
-			for l, n := range &w.counts[id].hits {
-				use[id].hits += n
-				if LRU(l) == Cold {
-					use[id].coldHits += n
-				}
-			}
-		}
-		w.mu.Unlock()
-	}
+	use := s.readUse()
 	for id := 1; id < len(s.classes); id++ {
 		c, d, u, seen := &s.classes[id], &f.demand[id], &use[id], &f.seen[id]
 		c.mu.Lock()
@@ -228,6 +236,26 @@ func (s *Store) noteDemand(f *follower) {
 		}
 	}
 	f.seen = use
+}
+
+// readUse sums up what was read of each class.
+func (s *Store) readUse() (use [classMax + 1]classUse) {
+	s.workers.Lock()
+	list := s.workers.list
+	s.workers.Unlock()
+	for _, w := range list {
+		w.mu.Lock()
+		for id := range w.counts {
+			for l, n := range &w.counts[id].hits {
+				use[id].hits += n
+				if LRU(l) == Cold {
+					use[id].coldHits += n
+				}
+			}
+		}
+		w.mu.Unlock()
+	}
+	return use
 }
 
 // bytes is what the class's items take. Caller holds the class.
