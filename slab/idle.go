@@ -12,7 +12,7 @@ const (
 	// whose keys are skewed.
 	idleProof = 64
 	// idleEvictions is after how many evictions of a class all are looked at.
-	idleEvictions = 256
+	idleEvictions = 64
 )
 
 // idleness tells which classes nobody reads. The zero value is ready.
