@@ -36,10 +36,14 @@ func (p *proxied) within(t *testing.T) {
 }
 
 // TestProxySlowClients have clients ask for a gibibyte and read nothing of it: others are
-// served by the same nodes meanwhile, memory stays bounded, and when they have gone
-// there is room for long values again.
+// served by the same nodes meanwhile, memory stays bounded, and when they have gone, or
+// are cut off, there is room for long values again.
 func TestProxySlowClients(t *testing.T) {
-	p := startBounded(t, 2)
+	t.Run("that go", func(t *testing.T) { slowClients(t, startBounded(t, 2), true) })
+	t.Run("that are cut off", func(t *testing.T) { slowClients(t, startBounded(t, 2, "--client-timeout", "2s"), false) })
+}
+
+func slowClients(t *testing.T, p *proxied, leave bool) {
 	defer p.end(t)
 	value := strings.Repeat("v", slowValueBytes)
 	c, r := dial(t, p.Process)
@@ -66,7 +70,11 @@ func TestProxySlowClients(t *testing.T) {
 		}
 	}
 	for _, s := range slow {
-		hangUp(s)
+		if leave {
+			hangUp(s)
+		} else {
+			defer hangUp(s)
+		}
 	}
 	waitFor(t, "a long value is read again", func() bool {
 		if _, err := io.WriteString(c, "mg large0 s v\r\nmn\r\n"); err != nil {
@@ -93,7 +101,7 @@ func TestProxySlowClients(t *testing.T) {
 	})
 	waitFor(t, "nothing is held any more", func() bool {
 		stats, err := p.Stats("stats")
-		return err == nil && stats["buffer_bytes"] == "0"
+		return err == nil && stats["buffer_bytes"] == "0" && (leave || stats["stalled_clients"] == fmt.Sprint(len(slow)))
 	})
 }
 

@@ -20,6 +20,7 @@ type Config struct {
 	ReqsPerEvent    int           // -R: requests of one client before another has its turn
 	Backlog         int           // -b
 	IdleTimeout     time.Duration // -o idle_timeout; 0 is never
+	StallTimeout    time.Duration // for a client that takes no reply and sends no more of a value; 0 is never; epoll only
 	Transport       string        // -o transport: "epoll" or "goroutine"
 	Verbosity       int           // -v
 	EnableShutdown  bool          // -A
@@ -106,6 +107,10 @@ func (c *Config) Validate() error {
 		return errors.New("backlog must be greater than 0")
 	case c.IdleTimeout < 0:
 		return errors.New("idle_timeout must not be negative")
+	case c.StallTimeout < 0 || c.StallTimeout > 0 && c.StallTimeout < time.Second:
+		return fmt.Errorf("the time for a client that stalls must be 0 or at least 1s, not %v", c.StallTimeout)
+	case c.StallTimeout > 0 && c.Transport != TransportEpoll:
+		return errors.New("a time for clients that stall needs the epoll transport")
 	case c.Transport != TransportEpoll && c.Transport != TransportGoroutine:
 		return fmt.Errorf("transport must be %s or %s, not %q", TransportEpoll, TransportGoroutine, c.Transport)
 	case c.Transport == TransportEpoll && runtime.GOOS != "linux":

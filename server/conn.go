@@ -13,12 +13,24 @@ type conn struct {
 	ln      *listener      // where it came in
 	local   netip.AddrPort // valid if ln listens on all addresses
 	last    atomic.Int64   // when it last sent something, in seconds of Server.seconds
+	wrote   atomic.Int64   // when it last took a part of what waits for it, likewise
 }
 
 // idleSince says whether the connection has sent nothing after second since and
 // owes the server its next request. Unix sockets are never idle, as in memcached.
 func (c *conn) idleSince(since int64) bool {
 	return !c.ln.unix && c.last.Load() < since && c.session.phase.Load() == phaseRead
+}
+
+// stalledSince says whether the connection is amid a value or a reply of which nothing
+// has moved after second since.
+func (c *conn) stalledSince(since int64) bool {
+	switch c.session.phase.Load() {
+	case phaseValue, phaseSwallow, phaseWrite:
+		return max(c.last.Load(), c.wrote.Load()) < since
+	default:
+		return false
+	}
 }
 
 // info describes the connection; now is in seconds of Server.seconds.

@@ -185,12 +185,15 @@ func (l *epollLoop) readOnce(fd int, buf, tail []byte) (int, unix.Errno) {
 // the connection is broken.
 func (l *epollLoop) write(c *epollConn) bool {
 	o := &c.session.Out
-	for o.Pending() > 0 {
+	for taken := false; o.Pending() > 0; taken = true {
 		size, n, errno := l.writeOnce(c.session.FD, o)
 		switch {
 		case errno == unix.EINTR:
 			continue
 		case errno == unix.EAGAIN:
+			if taken {
+				c.wrote.Store(l.srv.seconds.Load())
+			}
 			return true
 		case errno != 0:
 			return false
@@ -198,6 +201,7 @@ func (l *epollLoop) write(c *epollConn) bool {
 		l.lane.n.bytesWritten.Add(uint64(n))
 		o.wrote(n)
 		if n < size {
+			c.wrote.Store(l.srv.seconds.Load())
 			return true // the socket is full
 		}
 	}

@@ -55,7 +55,7 @@ type mail struct {
 	arrivals []*epollConn
 	woken    []*epollConn
 	sweep    bool
-	since    int64
+	since    sweepTimes
 	drain    bool
 	stop     bool
 }
@@ -257,12 +257,17 @@ func (l *epollLoop) admit(c *epollConn) {
 	}
 }
 
-// sweep closes who has been idle since second since.
-func (l *epollLoop) sweep(since int64) {
+// sweep closes who has been idle, or has stalled, for too long.
+func (l *epollLoop) sweep(since sweepTimes) {
 	for _, c := range l.table.conns {
-		if c != nil && c.idleSince(since) {
+		switch {
+		case c == nil:
+		case c.idleSince(since.idle):
 			l.lane.n.idleKicks.Add(1)
 			l.close(c, CloseIdle)
+		case c.stalledSince(since.stalled):
+			l.lane.n.stallKicks.Add(1)
+			l.close(c, CloseStalled)
 		}
 	}
 }

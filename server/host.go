@@ -24,8 +24,9 @@ type ConnStats struct {
 	Current, Total, Rejected, Structures uint64
 	BytesRead, BytesWritten              uint64
 	// Yields counts turns that ended at -R requests because others waited,
-	// IdleKicks connections closed by idle_timeout.
-	Yields, IdleKicks uint64
+	// IdleKicks connections closed by idle_timeout, StallKicks those closed by
+	// Config.StallTimeout.
+	Yields, IdleKicks, StallKicks uint64
 	// Accepting is false while a connection waits for another to leave.
 	Accepting         bool
 	ListenDisabledNum uint64
@@ -65,4 +66,5 @@ const (
 	CloseNormal
 	CloseIdle
 	CloseShutdown
+	CloseStalled
 )

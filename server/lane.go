@@ -62,7 +62,7 @@ type laneConfig struct {
 
 // laneCounters are what the connections of a lane have done.
 type laneCounters struct {
-	bytesRead, bytesWritten, yields, idleKicks atomic.Uint64
+	bytesRead, bytesWritten, yields, idleKicks, stallKicks atomic.Uint64
 }
 
 // newLane returns a lane with an executor of its own.
@@ -89,6 +89,7 @@ func (n *laneCounters) addTo(st *ConnStats) {
 	st.BytesWritten += n.bytesWritten.Load()
 	st.Yields += n.yields.Load()
 	st.IdleKicks += n.idleKicks.Load()
+	st.StallKicks += n.stallKicks.Load()
 }
 
 // takeBack gets the output buffers back from a session that has no output left.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -212,12 +213,18 @@ func (s *Server) ticker(stop <-chan struct{}, done chan<- struct{}) {
 // tick does what is to be done each second.
 func (s *Server) tick(now int64) {
 	s.seconds.Store(now)
-	idle := int64(s.cfg.IdleTimeout / time.Second)
-	if s.cfg.IdleTimeout <= 0 {
+	if s.cfg.IdleTimeout <= 0 && s.cfg.StallTimeout <= 0 {
 		return
 	}
+	since := sweepTimes{math.MinInt64, math.MinInt64}
+	if s.cfg.IdleTimeout > 0 {
+		since.idle = now - int64(s.cfg.IdleTimeout/time.Second)
+	}
+	if s.cfg.StallTimeout > 0 {
+		since.stalled = now - int64(s.cfg.StallTimeout/time.Second)
+	}
 	for _, t := range s.transports() {
-		t.sweep(now - idle)
+		t.sweep(since)
 	}
 }
 

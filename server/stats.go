@@ -155,6 +155,7 @@ func (n *Node) connStats() ConnStats {
 	sub(&c.BytesWritten, base.BytesWritten)
 	sub(&c.Yields, base.Yields)
 	sub(&c.IdleKicks, base.IdleKicks)
+	sub(&c.StallKicks, base.StallKicks)
 	sub(&c.ListenDisabledNum, base.ListenDisabledNum)
 	sub(&c.BufferOOM, base.BufferOOM)
 	c.ListenDisabled = max(c.ListenDisabled-base.ListenDisabled, 0)

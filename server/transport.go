@@ -5,6 +5,10 @@ import (
 	"net/netip"
 )
 
+// sweepTimes are the seconds, of Server.seconds, after which a connection must have
+// done something: sent a request, or moved on in one. Nothing is before the first.
+type sweepTimes struct{ idle, stalled int64 }
+
 // transport moves bytes between sockets and sessions. There are two: one event
 // loop a thread on epoll, and one goroutine a connection.
 type transport interface {
@@ -14,8 +18,8 @@ type transport interface {
 	refuse(a arrival, line string)
 	// serve takes the connection over; it has been let in as number id.
 	serve(a arrival, ln *listener, id uint64)
-	// sweep closes the connections that have been idle since second since.
-	sweep(since int64)
+	// sweep closes the connections that have been idle, or have stalled, for too long.
+	sweep(since sweepTimes)
 	// drain answers what has arrived, then closes every connection.
 	drain()
 	// stop closes every connection at once.

@@ -125,7 +125,7 @@ func (t *epollTransport) serve(a arrival, ln *listener, id uint64) {
 	l.post(func(m *mail) { m.arrivals = append(m.arrivals, c) })
 }
 
-func (t *epollTransport) sweep(since int64) {
+func (t *epollTransport) sweep(since sweepTimes) {
 	for _, l := range t.loops {
 		l.post(func(m *mail) { m.sweep, m.since = true, since })
 	}

@@ -94,9 +94,9 @@ func (t *netTransport) all() []*netConn {
 	return list
 }
 
-func (t *netTransport) sweep(since int64) {
+func (t *netTransport) sweep(since sweepTimes) {
 	for _, c := range t.all() {
-		if c.idleSince(since) {
+		if c.idleSince(since.idle) {
 			c.end(CloseIdle)
 		}
 	}

@@ -181,6 +181,7 @@ var closeReasonWords = [...]string{
 	CloseNormal:   "normal",
 	CloseIdle:     "idle_timeout",
 	CloseShutdown: "shutdown",
+	CloseStalled:  "stalled",
 }
 
 // stored tells of what the store does on its own. It is the store's observer:

@@ -60,6 +60,7 @@ func (p *Proxy) general(b []byte, t *tree) []byte {
 	b = protocol.AppendStat(b, "version", p.cfg.Version)
 	b = protocol.AppendStatUint(b, "curr_connections", c.Current)
 	b = protocol.AppendStatUint(b, "total_connections", c.Total)
+	b = protocol.AppendStatUint(b, "stalled_clients", c.StallKicks)
 	b = protocol.AppendStatUint(b, "bytes_read", c.BytesRead)
 	b = protocol.AppendStatUint(b, "bytes_written", c.BytesWritten)
 	var sums [classes]uint64

@@ -107,6 +107,7 @@ and the name of the node.`,
 	f.BoolVarP(&o.server.DisableFlushAll, "disable-flush-all", "F", false, "refuse flush_all, which goes to every node")
 	f.StringVarP(&o.valueMax, "max-item-size", "I", "128m", "longest value that is taken; k, m or g may follow")
 	f.StringVar(&o.bufferLimit, "buffer-limit", "256m", "most bytes of values and replies that wait in the proxy; beyond it requests fail with hf-limit")
+	f.DurationVar(&o.server.StallTimeout, "client-timeout", time.Minute, "time after which a client is cut off that takes none of the replies that wait for it, or sends no more of a value; 0 is never")
 	f.DurationVar(&o.timeout, "timeout", 0, "time for a request, where the pool says nothing (default 250ms)")
 	f.DurationVar(&o.connectTime, "connect-timeout", 0, "time for a connection, where the pool says nothing (default 100ms)")
 	return cmd
