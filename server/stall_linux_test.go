@@ -45,16 +45,17 @@ func TestStallTimeout(t *testing.T) {
 	if n := s.ConnStats().StallKicks; n != 0 {
 		t.Fatalf("%d cut off after 100 s", n)
 	}
-	eventually(t, "two are cut off", func() bool {
+	// The deaf one may have had room in its socket for a little longer.
+	eventually(t, "the one amid a value is cut off", func() bool {
 		s.tick(101)
-		return s.h.closedBy(CloseStalled) == 2 && s.ConnStats().StallKicks == 2
+		return s.h.closedBy(CloseStalled) >= 1
 	})
 	half.gone()
 	idle.say("get a\r\n")
 	idle.hear("[a]\r\n")
-	eventually(t, "the slow one as well, in time", func() bool {
+	eventually(t, "the others as well, in time", func() bool {
 		s.tick(181)
-		return s.h.closedBy(CloseStalled) == 3
+		return s.h.closedBy(CloseStalled) == 3 && s.ConnStats().StallKicks == 3
 	})
 	if n := s.ConnStats().IdleKicks; n != 0 {
 		t.Errorf("%d idle kicks", n)
