@@ -53,8 +53,10 @@ func TestStallTimeout(t *testing.T) {
 	half.gone()
 	idle.say("get a\r\n")
 	idle.hear("[a]\r\n")
+	now := int64(181)
 	eventually(t, "the others as well, in time", func() bool {
-		s.tick(181)
+		s.tick(now)
+		now += 101
 		return s.h.closedBy(CloseStalled) == 3 && s.ConnStats().StallKicks == 3
 	})
 	if n := s.ConnStats().IdleKicks; n != 0 {
