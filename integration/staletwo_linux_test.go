@@ -117,8 +117,9 @@ func (run *staleRun) settledBoth(sticky bool) error {
 	return errors.Join(errs...)
 }
 
-// With two proxies no read is stale of a key that is written and read through one of them.
-func TestStaleTwoProxies(t *testing.T) {
+// stalePairs has two proxies serve before each kind of backend while it fails, and returns
+// when nothing old may be left. check looks at a run that is over.
+func stalePairs(t *testing.T, sticky bool, check func(*testing.T, *staleRun)) {
 	every := slices.Concat([]fault{killed, stopped}, cutOff())
 	for _, c := range []struct {
 		b      backend
@@ -130,48 +131,34 @@ func TestStaleTwoProxies(t *testing.T) {
 	} {
 		t.Run(c.b.name, func(t *testing.T) {
 			t.Parallel()
-			run := newStalePair(t, true, c.b, c.faults...)
+			run := newStalePair(t, sticky, c.b, c.faults...)
 			err := run.run(staleTime(t, 2*time.Second))
 			t.Log(run.tell())
 			if err == nil {
-				err = run.settledBoth(true)
+				err = run.settledBoth(sticky)
 			}
 			if err != nil {
 				t.Fatalf("%v\nthe proxies' standard error ends:\n%s\n%s", err, run.x.proxy.Stderr(), run.second.Stderr())
 			}
-			if all := run.sum(); all.hits == 0 || all.writes == 0 {
-				t.Error("nothing happened")
-			}
+			check(t, run)
 		})
 	}
+}
+
+// With two proxies no read is stale of a key that is written and read through one of them.
+func TestStaleTwoProxies(t *testing.T) {
+	stalePairs(t, true, func(t *testing.T, run *staleRun) {
+		if all := run.sum(); all.hits == 0 || all.writes == 0 {
+			t.Error("nothing happened")
+		}
+	})
 }
 
 // A key that is written through one and read through the other may be read as it was while
 // the one has not made up yet for what the other does not know of. It ends there: once
 // both have used a node that is back, nothing old is left on it.
 func TestStaleTwoProxiesMixed(t *testing.T) {
-	every := slices.Concat([]fault{killed, stopped}, cutOff())
-	for _, c := range []struct {
-		b      backend
-		faults []fault
-	}{
-		{plainMemcached, every},
-		{holdfastRemembers, every},
-		{holdfastGoesBack, append(slices.Clone(every), setBack)},
-	} {
-		t.Run(c.b.name, func(t *testing.T) {
-			t.Parallel()
-			run := newStalePair(t, false, c.b, c.faults...)
-			err := run.run(staleTime(t, 2*time.Second))
-			t.Logf("%s; %d stale reads meanwhile", run.tell(), run.sum().excused)
-			if err == nil {
-				err = run.settledBoth(false)
-			}
-			if err != nil {
-				t.Fatalf("%v\nthe proxies' standard error ends:\n%s\n%s", err, run.x.proxy.Stderr(), run.second.Stderr())
-			}
-		})
-	}
+	stalePairs(t, false, func(t *testing.T, run *staleRun) { t.Logf("%d stale reads meanwhile", run.sum().excused) })
 }
 
 // What one proxy has had acknowledged the other does not know of: of a node that comes back
