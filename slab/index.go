@@ -19,6 +19,8 @@ const (
 	// bucketLoad is the mean number of items in a bucket from which on the
 	// stripe splits one: 9 bytes of index an item, few overflow buckets.
 	bucketLoad = 7
+	// bucketsMax is how many buckets a table has at most, overflow and ghosts not counted.
+	bucketsMax = 1 << 31
 	// overflowBatch is how many overflow buckets are taken from the limit at once.
 	overflowBatch = 64
 
@@ -371,8 +373,8 @@ func (s *Store) newIndex(arenaBytes uint64, power int, huge bool) error {
 		n *= 2
 	}
 	// An eighth of the item memory is room for the smallest items; half as
-	// much again for overflow.
-	x.rowsMax = uint32(max(arenaBytes/8/rowBytes, uint64(n)))
+	// much again for overflow. All numbers of buckets fit 32 bits.
+	x.rowsMax = uint32(min(max(arenaBytes/8/rowBytes, uint64(n)), bucketsMax>>x.stripeBits))
 	x.overflowMin = x.rowsMax << x.stripeBits
 	x.overflowMax = max(x.overflowMin/2, overflowBatch)
 	buckets := uint64(x.overflowMin) + uint64(x.overflowMax)

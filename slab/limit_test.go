@@ -36,6 +36,23 @@ func TestLimitHolds(t *testing.T) {
 	}
 }
 
+// However high the limit, tables, overflow and ghosts have numbers of their own.
+func TestLargestLimit(t *testing.T) {
+	limits := []int64{1 << 30}
+	if !checked { // else the memory would be allocated
+		limits = append(limits, 1<<39, 1<<40-1<<20, 1<<40)
+	}
+	for _, limit := range limits {
+		s, w := newStore(t, func(c *Config) { c.LimitBytes = limit })
+		x := &s.index
+		if rows := x.rowsMax << x.stripeBits; rows == 0 || x.overflowMin < rows || uint64(x.ghostMin) != uint64(x.overflowMin)+uint64(x.overflowMax) {
+			t.Errorf("limit %d: %d rows, overflow from %d, %d of it, ghosts from %d", limit, rows, x.overflowMin, x.overflowMax, x.ghostMin)
+		}
+		mustSet(t, w, "k", "v", SetOp{})
+		wantValue(t, w, "k", "v")
+	}
+}
+
 // The index of a store full of pages gets its memory by and by.
 func TestLimitIndexGrows(t *testing.T) {
 	s, w := newStore(t, func(c *Config) { c.LimitBytes = 8 << 20; c.HashPower = 4 })
