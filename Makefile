@@ -56,7 +56,7 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 bench: build ## server CPU per operation beside memcached: a short table
 	go run ./benchmarks -short
 
-bench-compare: build ## every measure beside its rivals (RIVALS=name=path,…), kept in benchmarks/results
+bench-compare: build ## every measure beside its rivals, the first of them the one to beat (RIVALS=name=path,…), kept in benchmarks/results; takes an hour
 	go run ./benchmarks -rivals "$(RIVALS)" -results benchmarks/results
 
 bench-persist: build ## snapshots, restarts and journals beside Redis, kept in benchmarks/results

@@ -38,9 +38,9 @@
 //  2. The generator never waits for one reply before it looks at another
 //     connection, and in an open loop no reply delays a request.
 //  3. Every reply is parsed, but for the inside of values that are too large to
-//     copy; a refused request ends the run, or leaves a gap if it is not
-//     Holdfast or the first rival that refuses. Where more is stored than fits,
-//     a server may be out of memory for some of it.
+//     copy; a refused request leaves a gap, and fails the run if it is Holdfast
+//     or the first rival that refuses. Where more is stored than fits, a server
+//     may be out of memory for some of it.
 //  4. With one server thread the generator has cores of its own.
 //
 // Non-goals: absolute figures. They differ from machine to machine; the ratio

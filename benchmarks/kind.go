@@ -78,8 +78,21 @@ func (k Kind) flags(threads, memory int) []string {
 
 // FindTargets makes the list of servers, Holdfast first, from paths that may
 // have a name before them (name=path). A rival that is not installed is left
-// out with a word to complain; with none left there is nothing to compare.
+// out with a word to complain, but for the first, which bars are for.
 func FindTargets(holdfast, rivals string, complain func(string)) ([]Target, error) {
+	first, _, _ := strings.Cut(rivals, ",")
+	if _, file, named := strings.Cut(first, "="); named {
+		first = file
+	}
+	if _, err := exec.LookPath(first); err != nil {
+		return nil, fmt.Errorf("the rival that bars are for is not there, install it or name another first (name=path): %w", err)
+	}
+	return findTargets(holdfast, rivals, complain)
+}
+
+// findTargets is FindTargets for those who can do without the first rival. With
+// none left there is nothing to compare.
+func findTargets(holdfast, rivals string, complain func(string)) ([]Target, error) {
 	path, err := exec.LookPath(holdfast)
 	if err != nil {
 		return nil, fmt.Errorf("no holdfast binary (make build makes it): %w", err)

@@ -1,11 +1,18 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"os"
+	"os/signal"
 	"regexp"
+	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func main() {
@@ -42,7 +49,11 @@ func run() error {
 	}
 	say := func(text string) { fmt.Fprintln(os.Stderr, text) }
 
-	b := &Bench{Options: o, Log: say}
+	// The first signal ends the run in order, so that no server and no file is left
+	// behind and what was measured is kept; the second one ends it at once.
+	quit, again := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	defer context.AfterFunc(quit, again)()
+	b := &Bench{Options: o, Log: say, Quit: quit.Done()}
 	if *proxies != "" {
 		if err := b.useProxies(*holdfast, *proxies, *backend); err != nil {
 			return err
@@ -69,30 +80,43 @@ func (b *Bench) report(measures []Measure, rounds int, dir string) error {
 	if t := b.Backend; t.Name != "" {
 		about = append(about, fmt.Sprintf("behind each proxy: %d × %s: %s", proxyBackends, t.Name, t.Version()))
 	}
-	results, err := b.Run(measures, rounds)
-	if err != nil {
-		return err
+	results, failed := b.Run(measures, rounds)
+	if results == nil {
+		return failed
 	}
 	about = append(about, "load average at the end: "+loadAverage(),
-		fmt.Sprintf("medians of %d interleaved rounds at most, runs of %v, scale %g", mostSamples(results), b.Time, b.Scale),
-		fmt.Sprintf("bars and aims are for %s; a ratio is %s / rival", b.Targets[1].Name, b.Targets[0].Name))
+		fmt.Sprintf("medians of interleaved rounds, as many as the table says, with runs of %v, scale %g", b.Time, b.Scale),
+		fmt.Sprintf("bars and aims are for %s; a ratio is %s / rival, of the medians, and from … to of single rounds", b.Targets[1].Name, b.Targets[0].Name))
 	about = append(about, b.notes...)
+	if failed != nil {
+		about = append(about, "incomplete: "+strings.ReplaceAll(failed.Error(), "\n", "; "))
+	}
 	for _, line := range about {
 		fmt.Println(line)
 	}
 	if err := WriteText(os.Stdout, Table(b.Targets, results)); err != nil {
-		return err
+		return errors.Join(failed, err)
 	}
 	if dir == "" {
-		return nil
+		return failed
 	}
-	return save(dir, time.Now(), about, b.Targets, results)
+	return errors.Join(failed, save(dir, time.Now(), about, b.Targets, results, whole(measures, results)))
 }
 
-// mostSamples is how many rounds the measure has that has the most.
-func mostSamples(results []Results) (most int) {
-	for _, r := range results {
-		most = max(most, len(r.Samples[0]))
+// whole says of which families every measure was taken.
+func whole(measures []Measure, results []Results) map[string]bool {
+	missing := map[string]int{}
+	for i := range measures {
+		missing[measures[i].Family]++
 	}
-	return most
+	for _, r := range results {
+		if !math.IsNaN(Median(r.Samples[0])) {
+			missing[r.Family]--
+		}
+	}
+	families := map[string]bool{}
+	for name, n := range missing {
+		families[name] = n == 0
+	}
+	return families
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"runtime"
 	"slices"
@@ -43,8 +45,20 @@ type Stage struct {
 	// Backends is how many plain servers are started behind the target, which
 	// is a proxy then, on its core.
 	Backends int
-	Rounds   int // at most so many, where one run is like the other; 0: as many as asked for
+	Unused   bool // its measures start servers of their own
+	Rounds   int  // at most so many, where one run is like the other; 0: as many as asked for
 	Prepare  func(*Session) error
+}
+
+// flags is what tables say of the servers of a stage.
+func (s *Stage) flags() string {
+	switch {
+	case s.Unused:
+		return "several"
+	case s.Backends > 0:
+		return fmt.Sprintf("-t %d, before %d × -m %d", s.Threads, s.Backends, s.Memory)
+	}
+	return fmt.Sprintf("-t %d -m %d", s.Threads, s.Memory)
 }
 
 // Options are what the command line says of a run.
@@ -127,6 +141,9 @@ type Bench struct {
 	Targets []Target
 	Options
 	Log func(string) // what is being done
+	// Quit, closed, ends a run after the measure that is being taken. What was
+	// measured counts.
+	Quit <-chan struct{}
 
 	// Backend is the server behind proxies.
 	Backend Target
@@ -147,17 +164,23 @@ func (b *Bench) note(text string) {
 	}
 }
 
-// Results are the samples of one measure, by target, in order of the rounds.
+// Results are the samples of one measure, by target, in order of the rounds:
+// those at one place are of one round. NaN is a gap.
 type Results struct {
 	*Measure
-	Samples [][]float64 // empty where a target cannot do it
+	Samples [][]float64
 }
 
 // needed is how many of the targets a run cannot do without: Holdfast and the
-// rival that bars are for. Where another one fails, the table has a gap.
+// rival that bars are for. Where any fails, the table has a gap; where one of
+// these does, the run ends with an error as well, after all that can be measured.
 const needed = 2
 
-// Run takes all wanted measures in interleaved rounds.
+// errQuit says that the run was told to end.
+var errQuit = errors.New("interrupted: this is what had been measured")
+
+// Run takes all wanted measures in interleaved rounds. With an error it returns
+// what was measured.
 func (b *Bench) Run(measures []Measure, rounds int) ([]Results, error) {
 	var results []Results
 	byStage := map[*Stage][]int{}
@@ -177,6 +200,7 @@ func (b *Bench) Run(measures []Measure, rounds int) ([]Results, error) {
 		return nil, fmt.Errorf("no measure matches %v", b.Only)
 	}
 	began := time.Now()
+	var failed error
 	for _, stage := range stages {
 		n := rounds
 		if stage.Rounds > 0 {
@@ -190,19 +214,37 @@ func (b *Bench) Run(measures []Measure, rounds int) ([]Results, error) {
 			b.Log(fmt.Sprintf("%s, round %d of %d", stage.Name, round+1, n))
 			for t := range b.Targets {
 				err := b.stage(stage, t, results, byStage[stage])
-				if err != nil && t < needed {
-					return nil, fmt.Errorf("%s: %s: %w", stage.Name, b.Targets[t].Name, err)
+				for _, i := range byStage[stage] { // what could not be taken is a gap
+					if s := &results[i].Samples[t]; len(*s) == round {
+						*s = append(*s, math.NaN())
+					}
+				}
+				if b.quitting() {
+					return results, errors.Join(failed, errQuit)
 				}
 				if err != nil {
 					b.Log(fmt.Sprintf("  %s: gap: %v", b.Targets[t].Name, err))
 				}
+				if err != nil && t < needed {
+					failed = errors.Join(failed, fmt.Errorf("%s, round %d: %s: %w", stage.Name, round+1, b.Targets[t].Name, err))
+				}
 			}
 		}
 	}
-	return results, nil
+	return results, failed
 }
 
-// stage takes the measures of one stage on one target.
+// quitting says whether the run is to end.
+func (b *Bench) quitting() bool {
+	select {
+	case <-b.Quit:
+		return true
+	default:
+		return false
+	}
+}
+
+// stage takes the measures of one stage on one target, one sample of each.
 func (b *Bench) stage(stage *Stage, t int, results []Results, which []int) error {
 	s, err := b.session(stage, b.Targets[t])
 	if err != nil {
@@ -210,11 +252,14 @@ func (b *Bench) stage(stage *Stage, t int, results []Results, which []int) error
 	}
 	defer s.Stop()
 	for _, i := range which {
-		r := &results[i]
-		if r.Meta && s.Target.Kind != Memcached {
-			continue
+		if b.quitting() {
+			return errQuit
 		}
-		v, err := r.Func(s)
+		r := &results[i]
+		v := math.NaN()
+		if !r.Meta || s.Target.Kind == Memcached {
+			v, err = r.Func(s)
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w; the server said: %s", r.Name, err, &s.said)
 		}

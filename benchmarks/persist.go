@@ -16,8 +16,8 @@ import (
 // keptStage has a small server that is not used. keptOthers is for what needs no
 // more than to be known.
 var (
-	keptStage  = &Stage{Name: "persistence", Threads: 1, Memory: 64}
-	keptOthers = &Stage{Name: "persistence, other files", Threads: 1, Memory: 64, Rounds: 1}
+	keptStage  = &Stage{Name: "persistence", Threads: 1, Memory: 64, Unused: true}
+	keptOthers = &Stage{Name: "persistence, other files", Threads: 1, Memory: 64, Unused: true, Rounds: 1}
 )
 
 const (

@@ -61,9 +61,9 @@ func proxyMeasures() []Measure {
 }
 
 // FindProxies makes the list of proxies, Holdfast's first, and of rivals those
-// that are installed, as FindTargets does. A memcached is one if it was built so.
+// that are installed. A memcached is one if it was built so.
 func FindProxies(holdfast, rivals string, complain func(string)) ([]Target, error) {
-	targets, err := FindTargets(holdfast, rivals, complain)
+	targets, err := findTargets(holdfast, rivals, complain)
 	if err != nil {
 		return nil, err
 	}

@@ -11,12 +11,13 @@ import (
 )
 
 // Median is the middle sample, the mean of the two middle ones if their number
-// is even, and NaN without samples.
+// is even, and NaN without samples. Gaps do not count.
 func Median(samples []float64) float64 {
-	if len(samples) == 0 {
+	s := slices.DeleteFunc(slices.Clone(samples), math.IsNaN)
+	if len(s) == 0 {
 		return math.NaN()
 	}
-	s := slices.Sorted(slices.Values(samples))
+	slices.Sort(s)
 	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
 }
 
@@ -52,30 +53,33 @@ func (m *Measure) Mark(figure float64) string {
 	}
 }
 
-// spread is the lowest and highest figure of single rounds.
-func (r *Results) spread() (low, high float64) {
+// spread is the lowest and highest figure of single rounds, and how many of
+// them there are.
+func (r *Results) spread() (low, high float64, rounds int) {
 	low, high = math.Inf(1), math.Inf(-1)
 	for i, own := range r.Samples[0] {
-		if i < len(r.Samples[1]) {
-			f := r.Figure(own, r.Samples[1][i])
-			low, high = min(low, f), max(high, f)
+		if i == len(r.Samples[1]) {
+			break
+		}
+		if f := r.Figure(own, r.Samples[1][i]); !math.IsNaN(f) {
+			low, high, rounds = min(low, f), max(high, f), rounds+1
 		}
 	}
-	return low, high
+	return low, high, rounds
 }
 
 // Table is the rows of the report, the first one the heading.
 func Table(targets []Target, results []Results) [][]string {
-	head := []string{"measure", "unit"}
+	head := []string{"measure", "server", "unit"}
 	for _, t := range targets {
 		head = append(head, t.Name)
 	}
 	for _, t := range targets[1:] {
 		head = append(head, "to "+t.Name)
 	}
-	rows := [][]string{append(head, "rounds from … to", "bar", "aim", "")}
+	rows := [][]string{append(head, "rounds", "from … to", "bar", "aim", "")}
 	for _, r := range results {
-		row := []string{r.Name, r.Unit}
+		row := []string{r.Name, r.Stage.flags(), r.Unit}
 		own := Median(r.Samples[0])
 		for _, s := range r.Samples {
 			row = append(row, format(Median(s)))
@@ -83,8 +87,8 @@ func Table(targets []Target, results []Results) [][]string {
 		for _, s := range r.Samples[1:] {
 			row = append(row, r.figure(r.compare(own, Median(s))))
 		}
-		low, high := r.spread()
-		row = append(row, r.figure(low)+" … "+r.figure(high), r.line(r.Bar), r.line(r.Aim),
+		low, high, rounds := r.spread()
+		row = append(row, strconv.Itoa(rounds), r.figure(low)+" … "+r.figure(high), r.line(r.Bar), r.line(r.Aim),
 			r.Mark(r.Figure(own, Median(r.Samples[1]))))
 		rows = append(rows, row)
 	}

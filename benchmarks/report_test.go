@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -66,9 +67,10 @@ func TestMark(t *testing.T) {
 // twoTargets is a report of two measures, one of which the second rival cannot do.
 func twoTargets() ([]Target, []Results) {
 	targets := []Target{{Name: "holdfast"}, {Name: "memcached"}, {Name: "redis"}}
+	stage, gap := &Stage{Threads: 1, Memory: 64}, math.NaN()
 	return targets, []Results{
-		{&Measure{Family: "cpu", Name: "get", Unit: "µs/op", Bar: 1, Aim: 0.9}, [][]float64{{1, 2, 3}, {4, 4, 4}, {2, 2, 2}}},
-		{&Measure{Family: "cpu", Name: "mg", Unit: "µs/key", Bar: 0.35}, [][]float64{{5, 5, 5}, {10, 10, 10}, nil}},
+		{&Measure{Family: "cpu", Name: "get", Unit: "µs/op", Bar: 1, Aim: 0.9, Stage: stage}, [][]float64{{1, 2, 3, gap}, {4, 4, 4, 9}, {2, gap, 2, 2}}},
+		{&Measure{Family: "cpu", Name: "mg", Unit: "µs/key", Bar: 0.35, Stage: stage}, [][]float64{{5, 5, 5}, {10, gap, 10}, {gap, gap, gap}}},
 	}
 }
 
@@ -78,10 +80,10 @@ func TestTable(t *testing.T) {
 	if err := WriteMarkdown(&b, rows); err != nil {
 		t.Fatal(err)
 	}
-	want := `| measure | unit | holdfast | memcached | redis | to memcached | to redis | rounds from … to | bar | aim |  |
-|---|---|---|---|---|---|---|---|---|---|---|
-| get | µs/op | 2 | 4 | 2 | 0.50 | 1.00 | 0.25 … 0.75 | ≤ 1.00 | ≤ 0.90 | aim |
-| mg | µs/key | 5 | 10 | – | 0.50 | – | 0.50 … 0.50 | ≤ 0.35 | – | MISS |
+	want := `| measure | server | unit | holdfast | memcached | redis | to memcached | to redis | rounds | from … to | bar | aim |  |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|
+| get | -t 1 -m 64 | µs/op | 2 | 4 | 2 | 0.50 | 1.00 | 3 | 0.25 … 0.75 | ≤ 1.00 | ≤ 0.90 | aim |
+| mg | -t 1 -m 64 | µs/key | 5 | 10 | – | 0.50 | – | 2 | 0.50 … 0.50 | ≤ 0.35 | – | MISS |
 `
 	if b.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
@@ -99,14 +101,20 @@ func TestSave(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "results")
 	targets, results := twoTargets()
 	now := time.Date(2031, 5, 6, 7, 8, 0, 0, time.UTC)
-	if err := save(dir, now, []string{"machine: a toaster"}, targets, results); err != nil {
+	part := Results{&Measure{Family: "latency", Name: "p99", Unit: "µs", Stage: results[0].Stage}, results[0].Samples}
+	measures := []Measure{*results[0].Measure, *results[1].Measure, *part.Measure, {Family: "latency", Name: "p99.9"}}
+	results = append(results, part)
+	if err := save(dir, now, []string{"machine: a toaster"}, targets, results, whole(measures, results)); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "latency.svg")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("one of two measures of latency was plotted: %v", err)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "2031-05-06-0708.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{"2031-05-06 07:08", "- machine: a toaster\n", "| mg | µs/key | 5 |"} {
+	for _, part := range []string{"2031-05-06 07:08", "- machine: a toaster\n", "| mg | -t 1 -m 64 | µs/key | 5 |", "| p99 |"} {
 		if !strings.Contains(string(text), part) {
 			t.Errorf("%q is missing from\n%s", part, text)
 		}

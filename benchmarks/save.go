@@ -24,13 +24,14 @@ func describe(targets []Target) []string {
 	}
 	for _, t := range targets {
 		flags := strings.Join(t.Kind.flags(1, 1024), " ")
-		lines = append(lines, fmt.Sprintf("%s: %s; flags as in %s", t.Name, t.Version(), flags))
+		lines = append(lines, fmt.Sprintf("%s: %s; where the table has -t 1 -m 1024, its flags are %s", t.Name, t.Version(), flags))
 	}
 	return lines
 }
 
-// save writes the dated result file, and a plot of each family beside it.
-func save(dir string, now time.Time, about []string, targets []Target, results []Results) error {
+// save writes the dated result file, and beside it a plot of each whole family:
+// one of a few measures does not take the place of one of all.
+func save(dir string, now time.Time, about []string, targets []Target, results []Results, whole map[string]bool) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -47,7 +48,9 @@ func save(dir string, now time.Time, about []string, targets []Target, results [
 	err := os.WriteFile(file, b.Bytes(), 0o644)
 	families := map[string][]Results{}
 	for _, r := range results {
-		families[r.Family] = append(families[r.Family], r)
+		if whole[r.Family] {
+			families[r.Family] = append(families[r.Family], r)
+		}
 	}
 	for name, family := range families {
 		err = errors.Join(err, Plot(filepath.Join(dir, strings.ReplaceAll(name, " ", "-")+".svg"), name, targets, family))

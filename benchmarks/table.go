@@ -6,17 +6,17 @@ import "slices"
 // fits, except where filling it up is the point.
 var (
 	smallStage = &Stage{Name: "10 k items", Threads: 1, Memory: 1024, Prepare: fill(10_000, 100)}
-	stage4M    = &Stage{Name: "4 M items", Threads: 1, Memory: 4096, Rounds: 3, Prepare: fill(4_000_000, 100)}
-	stage8M    = &Stage{Name: "8 M items", Threads: 1, Memory: 4096, Rounds: 3, Prepare: fill(8_000_000, 100)}
+	stage4M    = &Stage{Name: "4 M items", Threads: 1, Memory: 4096, Prepare: fill(4_000_000, 100)}
+	stage8M    = &Stage{Name: "8 M items", Threads: 1, Memory: 4096, Prepare: fill(8_000_000, 100)}
 	stage100K  = &Stage{Name: "100 KB values", Threads: 1, Memory: 1024, Prepare: fill(1000, 100_000)}
 	stage1M    = &Stage{Name: "1 MB values", Threads: 1, Memory: 1024, Prepare: fill(100, 1_000_000)}
 	bothCores  = &Stage{Name: "two threads", Threads: 2, Memory: 1024, Prepare: fill(10_000, 100)}
-	full128    = &Stage{Name: "-m 128", Rounds: 2, Threads: 1, Memory: 128}
-	full128p   = &Stage{Name: "-m 128, production sizes", Rounds: 2, Threads: 1, Memory: 128}
-	full1024   = &Stage{Name: "-m 1024", Rounds: 2, Threads: 1, Memory: 1024}
-	bulkStage  = &Stage{Name: "100 clients, 1 MB each", Rounds: 2, Threads: 1, Memory: bulkMemory}
+	full128    = &Stage{Name: "-m 128", Threads: 1, Memory: 128}
+	full128p   = &Stage{Name: "-m 128, production sizes", Threads: 1, Memory: 128}
+	full1024   = &Stage{Name: "-m 1024", Threads: 1, Memory: 1024}
+	bulkStage  = &Stage{Name: "100 clients, 1 MB each", Threads: 1, Memory: bulkMemory}
 	idleStage  = &Stage{Name: "idle connections", Threads: 1, Memory: 64, Prepare: fill(1000, 100)}
-	expiry     = &Stage{Name: "expiry", Rounds: 2, Threads: 1, Memory: 4096, Prepare: fill(expiryLive, 100)}
+	expiry     = &Stage{Name: "expiry", Threads: 1, Memory: 4096, Prepare: fill(expiryLive, 100)}
 )
 
 // The loads that several measures share.

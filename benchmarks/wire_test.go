@@ -129,7 +129,9 @@ func TestFindTargets(t *testing.T) {
 	if len(targets) != 2 || targets[1].Name != "x" || len(complaints) != 1 || !strings.HasPrefix(complaints[0], "server is left out") {
 		t.Errorf("targets %+v, complaints %q", targets, complaints)
 	}
-	if _, err := FindTargets("/bin/sh", "/no/such/server", func(string) {}); err == nil {
-		t.Error("a comparison with nobody")
+	for _, rivals := range []string{"/no/such/server", "", "memcached=/no/such/server,x=/bin/cat"} {
+		if targets, err := FindTargets("/bin/sh", rivals, func(string) {}); err == nil {
+			t.Errorf("bars are for the first of %q, and it is not there: %+v", rivals, targets)
+		}
 	}
 }
