@@ -170,6 +170,73 @@ func TestStuckUploads(t *testing.T) {
 	}, "-m", "32")
 }
 
+// TestManyUploads has a hundred clients store a megabyte each, all at once and piece by
+// piece. That is more than the cache may hold: each gets an answer, and beside -m the
+// server uses no more than the 64 KiB that a client may have unfinished.
+func TestManyUploads(t *testing.T) {
+	const (
+		clients, steps = 100, 10
+		bound          = clients * 64 << 10
+		noise          = 2 << 20 // heap that is not collected yet, and stacks
+	)
+	forEachTransport(t, func(t *testing.T, p *Process) {
+		value := strings.Repeat("v", 1_000_000)
+		c, r := dial(t, p)
+		for i := range 100 { // the cache is full
+			say(t, c, r, fmt.Sprintf("set k%d 0 0 %d\r\n%s", i, len(value), value), "STORED")
+		}
+		uploads, answers := make([]net.Conn, clients), make([]*bufio.Reader, clients)
+		for i := range uploads {
+			uploads[i], answers[i] = dial(t, p)
+			say(t, uploads[i], answers[i], "mn", "MN")
+		}
+		before, err := p.RSS()
+		if err != nil {
+			t.Fatal(err)
+		}
+		most := before
+		for step := range steps {
+			for i, c := range uploads {
+				piece := value[len(value)*step/steps : len(value)*(step+1)/steps]
+				if step == 0 {
+					piece = fmt.Sprintf("set upload%d 0 0 %d\r\n%s", i, len(value), piece)
+				}
+				if _, err := io.WriteString(c, piece); err != nil {
+					t.Fatal(err)
+				}
+			}
+			say(t, c, r, "mn", "MN")
+			rss, err := p.RSS()
+			if err != nil {
+				t.Fatal(err)
+			}
+			most = max(most, rss)
+		}
+		stored := 0
+		for i, c := range uploads {
+			if _, err := io.WriteString(c, "\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			switch line, err := readLine(answers[i]); {
+			case err == nil && line == "STORED":
+				stored++
+			case err != nil || !strings.HasPrefix(strings.ToLower(line), "server_error out of memory"):
+				t.Fatalf("upload %d: %s, %v", i, quote(line), err)
+			}
+		}
+		t.Logf("%d MiB before, %.1f MiB more meanwhile, %d of %d stored", before>>20, float64(most-before)/(1<<20), stored, clients)
+		if most > before+bound+noise {
+			t.Errorf("the server uses %d bytes for each of them beside -m", (most-before)/clients)
+		}
+		if before > slowLimitMB<<20*21/20+24<<20 {
+			t.Errorf("the full server uses %d MiB", before>>20)
+		}
+		if stored < slowLimitMB*8/10 {
+			t.Errorf("only %d values were stored", stored)
+		}
+	}, "-m", strconv.Itoa(slowLimitMB))
+}
+
 // TestEndUnderLoad ends the server in the middle of everything: the exit code
 // is 0 all the same (startHoldfast looks at that).
 func TestEndUnderLoad(t *testing.T) {

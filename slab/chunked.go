@@ -123,6 +123,13 @@ func (f *filler) writeValue(h *header) bool {
 	return true
 }
 
+// shed frees the pieces, of which there will be no more. The head stays.
+func (f *filler) shed() {
+	l := f.f.h.large()
+	f.s.freePieces(l.first)
+	l.first, l.parts, f.last = 0, 0, 0
+}
+
 // drop frees the chunks; the item will not be.
 func (f *filler) drop() {
 	if f.f.h != nil {
@@ -146,13 +153,18 @@ func (s *Store) claimPieces(h *header) {
 // Pieces go before the head (I6). Caller holds no class.
 func (s *Store) freeItem(h *header, ref, state uint32) {
 	if h.chained(state) {
-		for at := h.large().first; at != 0; {
-			next := s.part(at).next
-			s.freeChunk(at)
-			at = next
-		}
+		s.freePieces(h.large().first)
 	}
 	s.freeChunk(ref)
+}
+
+// freePieces gives back a chain of pieces. Caller holds no class.
+func (s *Store) freePieces(first uint32) {
+	for at := first; at != 0; {
+		next := s.part(at).next
+		s.freeChunk(at)
+		at = next
+	}
 }
 
 // retireLocked ends an item's life: it is off its list and out of the index,

@@ -1,6 +1,7 @@
 package slab
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -107,6 +108,62 @@ func TestPendingNoMemory(t *testing.T) {
 		if r := p.Commit(w); r.Result != Stored {
 			t.Errorf("commit: %+v", r)
 		}
+	}
+	checkStore(t, s)
+}
+
+// Of values that come in at the same time and do not fit together, those are
+// stored that do: who gets no more memory leaves what he had to the others.
+func TestPendingTooMany(t *testing.T) {
+	const size, many = 300 << 10, 40
+	s, w := newStore(t, smallPages)
+	mustSet(t, w, "k0", "old", SetOp{})
+	var all []*Pending
+	for i := range many {
+		p, r := w.Reserve(s.keyString(fmt.Sprint("k", i)), &SetOp{DropOnFail: true}, size)
+		if r != Stored {
+			t.Fatalf("%d: %v", i, r)
+		}
+		all = append(all, p)
+	}
+	value := pattern(size, 1)
+	failed := map[*Pending]bool{}
+	for at := 0; at < size; at += 10 << 10 { // all of them step by step
+		for _, p := range all {
+			for rest := value[at : at+10<<10]; rest != "" && !failed[p]; {
+				n := copy(p.Span(), rest)
+				if failed[p] = n == 0; !failed[p] {
+					p.Advance(n)
+					rest = rest[n:]
+				}
+			}
+		}
+		checkStore(t, s)
+	}
+	stored := 0
+	for i, p := range all {
+		switch {
+		case failed[p] && p.Span() != nil:
+			t.Errorf("%d goes on without what it had", i)
+		case failed[p] && i%2 == 0:
+			p.Fail(w)
+		case failed[p]:
+			if r := p.Commit(w).Result; r != NoMemory {
+				t.Errorf("%d: commit of a part: %v", i, r)
+			}
+		case p.Commit(w).Result == Stored:
+			stored++
+			wantValue(t, w, fmt.Sprint("k", i), value)
+		}
+	}
+	if fit := int(s.cfg.LimitBytes / size); stored < fit*7/10 || stored == many {
+		t.Errorf("%d of %d values stored, about %d fit", stored, many, fit)
+	}
+	if failed[all[0]] {
+		wantMiss(t, w, "k0")
+	}
+	if n := s.pendingChunks.Load(); n != 0 {
+		t.Errorf("%d chunks are still counted", n)
 	}
 	checkStore(t, s)
 }

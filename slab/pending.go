@@ -9,6 +9,8 @@ type Pending struct {
 	op   SetOp
 	size int // length of the value in bytes
 	held int64
+	// starved says that there was no memory for all of the value.
+	starved bool
 }
 
 // Reserve starts to store a value of valueLen bytes that is still to come. The
@@ -38,9 +40,16 @@ func (p *Pending) count(n int64) {
 
 // Span returns room for the next bytes of the value. It is empty when the
 // value is complete, and nil when no memory can be had for more of it: the set
-// has failed then, and the caller aborts it. It aliases item memory until
-// Advance, Commit or Abort.
+// has failed then, and the caller ends it, by Fail as a rule. It aliases item
+// memory until Advance, Commit or Abort.
+//
+// What a set that has failed held of the value is free at once, not only when
+// its client has sent the rest: of many values that do not fit together, those
+// that do get their memory.
 func (p *Pending) Span() []byte {
+	if p.starved {
+		return nil
+	}
 	last := p.f.last
 	span := p.f.span()
 	if p.f.last != last {
@@ -48,6 +57,11 @@ func (p *Pending) Span() []byte {
 	}
 	if span == nil && p.f.left == 0 {
 		return []byte{}
+	}
+	if span == nil {
+		p.starved = true
+		p.count(1 - p.held)
+		p.f.shed()
 	}
 	return span
 }
@@ -65,7 +79,7 @@ func (p *Pending) Commit(w *Worker) SetResult {
 	key := p.f.f.h.key()
 	k := Key{Bytes: key, Hash: s.hash(key)}
 	op := p.op
-	if p.Remaining() > 0 {
+	if p.starved || p.Remaining() > 0 {
 		res := w.failSet(k, &op, NoMemory)
 		p.Abort()
 		return res
@@ -100,6 +114,6 @@ func (p *Pending) Abort() {
 func (p *Pending) forget() {
 	s := p.s
 	p.count(-p.held)
-	p.f = filler{}
+	p.f, p.starved = filler{}, false
 	s.pendings.Put(p)
 }
