@@ -3,6 +3,7 @@
 package slab
 
 import (
+	"bytes"
 	"fmt"
 	"hash/crc32"
 	"math/rand/v2"
@@ -10,21 +11,28 @@ import (
 )
 
 // salvage reads the arena as recovery after a crash would: it trusts the page
-// table and state words, and of two items with one key the higher ver. An item
-// that makes no sense is an error.
-func salvage(s *Store) (map[string]string, error) {
+// table in it and state words, and of two items with one key the higher ver. An
+// item that makes no sense is an error, and so is a piece whose item's chunk is
+// free: another may take that chunk and be taken for the owner (I6).
+func salvage(s *Store, at step) (map[string]string, error) {
 	found := map[string]string{}
 	vers := map[string]uint64{}
-	for n := range s.pages {
-		pg := &s.pages[n]
-		if pg.state == pageUnused {
+	for n := uint32(1); n < uint32(len(s.pages)); n++ {
+		id := s.entry(n)
+		if at == stepDirty && id == 0 && n <= s.pool.mu.high && !isZero(s.arena.bytes(uint64(n)*uint64(s.cfg.PageBytes), uint64(s.cfg.PageBytes))) {
+			return nil, fmt.Errorf("page %d counts as zero and is not (I7)", n)
+		}
+		if id == 0 || id == tableDirty {
 			continue
 		}
-		c := &s.classes[pg.class]
+		c := &s.classes[id]
 		for i := range c.perPage {
-			ref := uint32(n)<<s.pageShift + i*c.unit
+			ref := n<<s.pageShift + i*c.unit
 			h := s.header(ref)
 			state := h.loadState()
+			if owner := s.part(ref).owner; at == stepFreed && state&stateMask == statePart && s.header(owner).loadState() == stateFree {
+				return nil, fmt.Errorf("piece %d is still one, its item %d is free", ref, owner)
+			}
 			if !isLive(state) {
 				continue
 			}
@@ -49,6 +57,8 @@ func salvage(s *Store) (map[string]string, error) {
 	}
 	return found, nil
 }
+
+func isZero(b []byte) bool { return b[0] == 0 && bytes.Equal(b[1:], b[:len(b)-1]) }
 
 // seal returns a value of at least n bytes that proves that it belongs to the
 // key and is whole.
@@ -77,7 +87,7 @@ type witness struct {
 	key, next string
 	gone      bool // next is that the item is gone
 	bad       error
-	steps     [stepRetired + 1]int
+	steps     [stepDirty + 1]int
 	looks     int
 }
 
@@ -86,7 +96,7 @@ func (x *witness) look(s *Store, at step) {
 	if x.bad != nil {
 		return
 	}
-	found, err := salvage(s)
+	found, err := salvage(s, at)
 	if err != nil {
 		x.bad = fmt.Errorf("step %d: %w", at, err)
 		return
@@ -273,7 +283,7 @@ func TestPublishOrderOfRestoreAll(t *testing.T) {
 	want, steps := map[string]string{}, 0
 	stepHook = func(s *Store, at step) {
 		steps++
-		found, err := salvage(s)
+		found, err := salvage(s, at)
 		for key, v := range found {
 			if want[key] != v {
 				err = fmt.Errorf("%q has %d bytes, not %d", key, len(v), len(want[key]))

@@ -11,6 +11,8 @@ const (
 	stepCopied                // an item or a piece is there twice, on its way out of a page
 	stepLinked                // a piece's copy is in its place
 	stepRetired               // an item is no longer live
+	stepFreed                 // a piece or a chunk of an item is free, others perhaps not yet
+	stepDirty                 // a page that is not zero belongs to no class
 )
 
 // stepHook, if set, is called at every step, with the item's stripe locked

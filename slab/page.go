@@ -120,6 +120,7 @@ func (s *Store) givePage(n uint32) {
 // wipePage makes a page zero that belongs to no class.
 func (s *Store) wipePage(n uint32) {
 	s.setEntry(n, tableDirty)
+	s.step(stepDirty)
 	s.arena.wipe(uint64(n)*uint64(s.cfg.PageBytes), uint64(s.cfg.PageBytes))
 	s.setEntry(n, 0)
 	s.pages[n].dirty = false
@@ -241,6 +242,7 @@ func (s *Store) freeChunk(ref uint32) {
 	c.mu.Lock()
 	s.freeChunkLocked(c, ref)
 	c.mu.Unlock()
+	s.step(stepFreed)
 }
 
 // freeChunks returns how many chunks the class could give out from its pages.

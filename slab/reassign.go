@@ -295,6 +295,7 @@ func (s *Store) filling(d *drain) bool {
 // reassignPage gives an empty page that was taken from a class to another.
 func (s *Store) reassignPage(n uint32, c *class) {
 	pageBytes := uint64(s.cfg.PageBytes)
+	s.step(stepDirty)
 	clear(s.arena.bytes(uint64(n)*pageBytes, pageBytes)) // I7
 	c.mu.Lock()
 	s.assignLocked(c, n)
