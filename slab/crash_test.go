@@ -39,6 +39,9 @@ func salvage(s *Store, at step) (map[string]string, error) {
 			if h.keyLen() > keyMax || !h.chained(state) && int(bodyOffset(state))+h.keyLen()+h.valueLen() > int(c.size) {
 				return nil, fmt.Errorf("chunk %d is no item", ref)
 			}
+			if in := wordClass(h.loadWord()); h.ver() == 0 || in != id && !(h.chained(state) && in == s.top().id) {
+				return nil, fmt.Errorf("item %d of class %d is live without its word: version %d, class %d", ref, id, h.ver(), in)
+			}
 			if h.chained(state) {
 				for at := h.large().first; at != 0; at = s.part(at).next {
 					if s.part(at).loadState() != statePart { // the owner may be on its way to another page
@@ -241,6 +244,19 @@ func TestPublishOrderHasTeeth(t *testing.T) {
 			s.retireLocked(old, old.loadState())
 			h.setState(stamp(p.facts, 1000))
 		},
+		"live before its word": func(s *Store, h, _ *header, p *spec, v string) {
+			h.fill(p)
+			copy(h.inline(len(v)), v)
+			h.word = 0
+			h.setState(stamp(p.facts, 1000))
+			s.step(stepPublished)
+		},
+		"pages without a class while it lives": func(s *Store, _, _ *header, _ *spec, _ string) {
+			for n := uint32(1); n <= s.pool.mu.high; n++ {
+				s.setEntry(n, tableDirty)
+			}
+			s.step(stepDirty)
+		},
 		"overwritten in place": func(s *Store, _, old *header, _ *spec, v string) {
 			copy(old.inline(len(v)/2), v)
 			s.step(stepTaken)
@@ -266,11 +282,13 @@ func TestPublishOrderHasTeeth(t *testing.T) {
 			old, _, _ := s.findLocked(s.stripe(k.Hash), &k)
 			p := spec{key: k.Bytes, valueLen: len(second)}
 			p.settle(s)
-			ref, _ := s.alloc(s.classFor(p.bytes()), hold{})
+			ref, id := s.alloc(s.classFor(p.bytes()), hold{})
+			s.header(ref).word = (&fresh{ver: s.nextVer(), class: id}).word()
 			broken(s, s.header(ref), old, &p, second)
 			if x.bad == nil {
 				t.Error("not noticed")
 			}
+			t.Log(x.bad)
 		})
 	}
 }
