@@ -140,10 +140,11 @@
 //
 //	                          kernel   loop, session, parser, slab   of it
 //	get, 50 connections         88 %   12 %   index and item 5, system call stubs 2
-//	pipeline 16, 10 % sets      71 %   29 %   memmove 7, index and item 9
-//	multiget of 50              60 %   40 %   memmove 16, index and item 13
-//	multiget of 50, 4 M items   57 %   43 %   memmove 16, prefetch 12
-//	set of 100 KB               90 %   10 %   the kernel's copy into the item alone 30
+//	pipeline 16, 10 % sets      71 %   29 %   memmove 3, index and item 9
+//	multiget of 50              59 %   41 %   memmove 8, index and item 17
+//	multiget of 50, 4 M items   42 %   58 %   memmove 24, prefetch 11, index and item 12
+//	get of 100 KB               94 %    6 %   the kernel's copy out of the item alone 30
+//	set of 100 KB               90 %   10 %   the kernel's copy into the item alone 38
 //
 // A request alone costs one epoll_wait for several, one recvfrom, one sendto
 // and TCP's work for them: with all that is ours gone it would cost 7/8. What
