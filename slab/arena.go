@@ -56,9 +56,14 @@ func (x *index) ghost(n uint32) *ghostBucket {
 	return (*ghostBucket)(unsafe.Add(x.mem.base, uint64(n)*bucketBytes))
 }
 
-// fetchBucket starts to read a bucket, fetchItem the first two lines of an item.
+// fetchBucket starts to read a bucket, fetchHeader the first line of an item,
+// fetchItem the first two.
 func (x *index) fetchBucket(n uint32) {
 	prefetch(unsafe.Add(x.mem.base, uint64(n)*bucketBytes))
+}
+
+func (s *Store) fetchHeader(ref uint32) {
+	prefetch(unsafe.Add(s.arena.base, uint64(ref)<<s.shift))
 }
 
 func (s *Store) fetchItem(ref uint32) {

@@ -84,6 +84,27 @@ func BenchmarkGetMiss(b *testing.B) {
 	}
 }
 
+// BenchmarkSetExpiring overwrites items, all of which expire.
+func BenchmarkSetExpiring(b *testing.B) {
+	for _, items := range benchSizes {
+		b.Run(fmt.Sprint(items), func(b *testing.B) {
+			s, w := benchStore(b, items)
+			value := make([]byte, 100)
+			op := &SetOp{}
+			var k benchKey
+			b.ReportAllocs()
+			b.ResetTimer()
+			defer cpuTime(b)()
+			for i := range b.N {
+				op.Exptime = 2000 + uint32(i*7919%3600)
+				if r := w.Set(k.key(s, shuffle(i, items)), op, value); r.Result != Stored {
+					b.Fatal(r)
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkSet overwrites items.
 func BenchmarkSet(b *testing.B) {
 	for _, items := range benchSizes {

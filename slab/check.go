@@ -8,6 +8,8 @@ import (
 // does not hold. It stops the store meanwhile and reads all of it; no
 // operation may be running in any Worker, though Pendings and Pins may be held.
 func (s *Store) Check() error {
+	s.crawl.mu.Lock()
+	defer s.crawl.mu.Unlock()
 	for i := range s.stripes {
 		s.stripes[i].mu.Lock()
 		defer s.stripes[i].mu.Unlock()
@@ -23,7 +25,7 @@ func (s *Store) Check() error {
 
 	c := checker{s: s, seen: map[uint32]chunkUse{}}
 	for _, step := range []func() error{
-		c.pages, c.index, c.lists, c.parts, c.chunks, c.limit, c.ghosts,
+		c.pages, c.index, c.lists, c.parts, c.chunks, c.limit, c.ghosts, c.expiry,
 	} {
 		if err := step(); err != nil {
 			return fmt.Errorf("slab: check: %w", err)
@@ -383,6 +385,40 @@ func (c *checker) ghosts() error {
 		}
 		if n>>x.stripeBits == rows && *b != (ghostBucket{}) {
 			return fmt.Errorf("I11: ghosts %d are not paid for", n)
+		}
+	}
+	return nil
+}
+
+// expiry proves I13: no item that expires is there that its page, or its class,
+// does not know of in time. What the crawler has begun to look at it knows when
+// it has seen the rest.
+func (c *checker) expiry() error {
+	s := c.s
+	j := &s.crawl
+	for ref, use := range c.seen {
+		h := s.header(ref)
+		if use != useItem || h.exptime(h.loadState()) == 0 {
+			continue
+		}
+		exptime := h.exptime(h.loadState())
+		cl := &s.classes[wordClass(h.loadWord())]
+		begun := j.mu.class == int(cl.id)
+		if cl.due > exptime && !begun {
+			return fmt.Errorf("I13: class %d is due at %d, item %d dies at %d", cl.id, cl.due, ref, exptime)
+		}
+		if h.chained(h.loadState()) {
+			if cl.chainDue > exptime && !(begun && j.mu.all) {
+				return fmt.Errorf("I13: chained items are due at %d, item %d dies at %d", cl.chainDue, ref, exptime)
+			}
+			continue
+		}
+		n := s.pageOf(ref)
+		if n == cl.crawl.page && (ref-n<<s.pageShift)/cl.unit >= cl.crawl.chunk {
+			continue
+		}
+		if due := s.pages[n].due; due > exptime {
+			return fmt.Errorf("I13: page %d of class %d is due at %d, item %d dies at %d", n, cl.id, due, ref, exptime)
 		}
 	}
 	return nil

@@ -69,7 +69,11 @@ func (f *filler) span() []byte {
 	}
 	s := f.s
 	n := min(f.left, int(s.top().size)-partHeaderBytes)
-	ref, _ := s.alloc(s.classFor(partHeaderBytes+n), f.held)
+	class := s.classFor(partHeaderBytes + n)
+	if f.last == 0 {
+		class = s.top().id // where the crawler finds the item
+	}
+	ref, _ := s.alloc(class, f.held)
 	if ref == 0 {
 		return nil
 	}

@@ -6,8 +6,9 @@ import (
 )
 
 // The crawler looks for dead items a class at a time, page by page: that reads
-// memory in order and needs no place in a list that others change. What it saw
-// of each list says when the class is due again (schedule.go).
+// memory in order and needs no place in a list that others change. A class has
+// its turn in every second in which one of its pages is due; what a page promises
+// decides whether it is looked at then (schedule.go). crawl_page.go does that.
 
 // CrawlResult is what Crawl made of a request.
 type CrawlResult uint8
@@ -23,23 +24,31 @@ const (
 
 // crawlJob is the run under way, if any.
 type crawlJob struct {
-	mu struct {
+	share uint64 // crawlShare, but for tests
+	mu    struct {
 		sync.Mutex
 		todo   ClassSet // classes left, the present one included; 0: no run
-		asked  bool     // the run was asked for, and is not automatic
+		asked  bool     // the run was asked for: it looks at everything
 		starts uint64
 
-		class  int    // being crawled, 0 between two classes
-		looked uint64 // items looked at in it
-		runs   [lruCount]CrawlRun
-		at     [classMax + 1]crawlPlace // where each class's crawl goes on
-		plans  [classMax + 1][lruCount]crawlSchedule
+		class   int    // being crawled, 0 between two classes
+		last    int    // the one before
+		looked  uint64 // items looked at in it
+		left    int    // pages of it that are still to be walked over
+		credit  int    // chunks that may be looked at in pages that do not pay
+		skipped int    // page at which that was used up, as crawlPlace.next; 0: none
+		all     bool   // every page of it is looked at: it was asked for, or chained items are dead
+		runs    [lruCount]CrawlRun
 	}
 }
 
-// crawlPlace is a chunk: by place in the class's list of pages.
+// crawlPlace is how far the crawler has come in a class. Pages are walked over
+// from the last to the first: one that leaves the class has the last take its
+// place, which so is not missed.
 type crawlPlace struct {
-	page, chunk uint32
+	next        int    // pages before this one, in the class's list, come next
+	page, chunk uint32 // page being looked at, 0 for none, and the chunk in it
+	whole       int    // so many pages from next are looked at whatever they promise
 }
 
 // Crawl asks for a search for dead items in the given classes; Maintain does it.
@@ -59,6 +68,9 @@ func (s *Store) Crawl(classes ClassSet) CrawlResult {
 		return CrawlBusy
 	case todo == 0:
 		return CrawlNothing
+	}
+	if todo.Has(uint8(j.mu.class)) {
+		s.leaveClassLocked() // to begin it anew, and whole
 	}
 	s.startCrawlLocked(todo)
 	j.mu.asked = true
@@ -99,7 +111,8 @@ func (s *Store) startCrawlLocked(todo ClassSet) {
 	j.mu.todo |= todo
 }
 
-// crawlDue starts a run over the classes with a list that is due.
+// crawlDue starts a run over the classes that are due. Maintain calls it once a
+// second.
 func (s *Store) crawlDue(now uint32) {
 	if !s.knobs.crawler.Load() {
 		return
@@ -107,27 +120,37 @@ func (s *Store) crawlDue(now uint32) {
 	j := &s.crawl
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	var todo ClassSet
-	if s.crawlSoon.Swap(false) {
-		todo = s.nonEmpty(AllClasses)
+	flushed := s.crawlSoon.Swap(false)
+	if flushed && j.mu.class != 0 {
+		s.leaveClassLocked() // to begin it anew, and whole
 	}
+	var todo ClassSet
 	for id := 1; id < len(s.classes); id++ {
-		if (j.mu.todo | todo).Has(uint8(id)) {
-			continue
-		}
 		c := &s.classes[id]
 		c.mu.Lock()
-		for l := range c.lists {
-			if c.lists[l].n > 0 && j.mu.plans[id][l].due(now) {
-				todo |= 1 << id
-			}
+		if flushed {
+			c.crawl = crawlPlace{next: len(c.own), whole: len(c.own)}
+			c.due, c.chainDue = 0, 0
+		}
+		if c.due <= now && c.npages > 0 {
+			todo |= 1 << id
 		}
 		c.mu.Unlock()
 	}
-	if todo != 0 {
+	if todo&^j.mu.todo != 0 {
 		s.startCrawlLocked(todo)
 	}
 }
+
+// Bounds of one step of the crawler. What is counted is looks at chunks that are
+// in the processor's cache by then; taking an item out costs as much as several.
+const (
+	crawlStepCost = 24_000 // 0.3 ms
+	crawlReapCost = 8
+	// crawlSlowPace is what a step costs where a pause longer than Maintain's is
+	// asked for between two: a thousand chunks.
+	crawlSlowPace = 1000
+)
 
 // crawlStep goes on with the run under way.
 func (s *Store) crawlStep(now uint32) (again time.Duration) {
@@ -135,9 +158,15 @@ func (s *Store) crawlStep(now uint32) (again time.Duration) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.mu.todo != 0 && !s.knobs.crawler.Load() {
-		j.mu.todo, j.mu.class, j.mu.asked = 0, 0, false
+		s.leaveClassLocked()
+		j.mu.todo, j.mu.asked = 0, false
 	}
-	for left := crawlPace; left > 0; {
+	again = time.Duration(s.knobs.crawlerSleep.Load()) * time.Microsecond
+	pace := crawlStepCost
+	if again > maintainBusy {
+		pace = crawlSlowPace
+	}
+	for pace > 0 {
 		if j.mu.todo == 0 {
 			j.mu.asked = false
 			return maintainIdle
@@ -145,170 +174,95 @@ func (s *Store) crawlStep(now uint32) (again time.Duration) {
 		if j.mu.class == 0 {
 			s.beginClassLocked(now)
 		}
-		looked, done := s.crawlChunks(now)
-		left -= max(looked, 1)
+		cost, done := s.crawlClass(now)
+		if again > maintainBusy {
+			cost = min(cost, lockStep) // chunks alone
+		}
+		pace -= max(cost, 1)
 		if done {
 			s.endClassLocked(now)
 		}
 	}
-	return max(time.Duration(s.knobs.crawlerSleep.Load())*time.Microsecond, 0)
+	return again
 }
 
-// beginClassLocked picks the next class of the run. Caller holds the crawl.
+// beginClassLocked begins the next class of the run. Caller holds the crawl.
 func (s *Store) beginClassLocked(now uint32) {
 	j := &s.crawl
-	for !j.mu.todo.Has(uint8(j.mu.class)) {
-		j.mu.class++
+	for j.mu.class = j.mu.last + 1; !j.mu.todo.Has(uint8(j.mu.class)); {
+		j.mu.class = (j.mu.class + 1) % len(s.classes)
 	}
-	j.mu.looked = 0
+	j.mu.last = j.mu.class
+	j.mu.looked, j.mu.skipped = 0, 0
 	for l := range j.mu.runs {
 		j.mu.runs[l] = CrawlRun{Start: now}
 	}
-	if s.knobs.crawlerToCrawl.Load() == 0 {
-		j.mu.at[j.mu.class] = crawlPlace{}
+	s.pool.mu.Lock()
+	given := max(s.pool.mu.given, 1)
+	s.pool.mu.Unlock()
+	c := &s.classes[j.mu.class]
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	j.mu.left = len(c.own)
+	j.mu.credit = 1 + int(j.share*uint64(c.npages)/uint64(given))
+	if j.mu.asked && s.knobs.crawlerToCrawl.Load() == 0 {
+		c.crawl.next = len(c.own)
 	} // else it goes on where the last run stopped, so that every page gets its turn
+	if j.mu.all = j.mu.asked || c.chainDue <= now; j.mu.all {
+		c.chainDue = never
+	}
+	c.due = c.chainDue // and sooner if a page is, as will be seen
 }
 
-// endClassLocked says when the class is due again. Caller holds the crawl.
+// leaveClassLocked ends the crawl of the present class, if there is one. What was
+// not looked at is due. Caller holds the crawl.
+func (s *Store) leaveClassLocked() {
+	j := &s.crawl
+	if j.mu.class == 0 {
+		return
+	}
+	c := &s.classes[j.mu.class]
+	c.mu.Lock()
+	if j.mu.left > 0 || c.crawl.page != 0 {
+		c.due = 0
+		if j.mu.all {
+			c.chainDue = 0
+		}
+	}
+	if j.mu.skipped != 0 {
+		c.crawl.next = j.mu.skipped
+	}
+	c.mu.Unlock()
+	j.mu.class = 0
+}
+
+// endClassLocked ends the crawl of a class in order. Caller holds the crawl.
 func (s *Store) endClassLocked(now uint32) {
 	j := &s.crawl
 	id := j.mu.class
 	j.mu.todo &^= 1 << id
-	j.mu.class = 0
+	s.leaveClassLocked()
+	if !s.observed() {
+		return
+	}
+	c := &s.classes[id]
+	c.mu.Lock()
+	due := c.due
+	c.mu.Unlock()
+	next := uint32(0)
+	if due != never {
+		next = max(due, now+1) - now
+	}
 	for l := range j.mu.runs {
 		run := &j.mu.runs[l]
 		if run.Seen == 0 && run.Reclaimed == 0 {
 			continue
 		}
-		run.End = now
-		plan := &j.mu.plans[id][l]
-		lowMark, ready := plan.plan(run, now)
-		if s.observed() {
-			s.observe(Event{
-				Kind: EventCrawl, Class: uint8(id), List: LRU(l),
-				LowMark: lowMark, Ready: ready, NextRun: plan.next - now, Run: run,
-			})
-		}
+		run.End = s.now.Load()
+		lowMark, ready := run.expect()
+		s.observe(Event{
+			Kind: EventCrawl, Class: uint8(id), List: LRU(l),
+			LowMark: lowMark, Ready: ready, NextRun: next, Run: run,
+		})
 	}
-}
-
-// suspect is a chunk of a dead item, or of one that must be asked.
-type suspect struct {
-	ref  uint32
-	hash uint64
-	part bool
-}
-
-// crawlChunks looks at some chunks of the present class and takes dead items
-// out. It returns how many chunks it looked at, and whether the class is done.
-// Caller holds the crawl.
-func (s *Store) crawlChunks(now uint32) (looked int, done bool) {
-	j := &s.crawl
-	c := &s.classes[j.mu.class]
-	at := &j.mu.at[j.mu.class]
-	toCrawl := uint64(s.knobs.crawlerToCrawl.Load())
-	var suspects [lockStep]suspect
-	n := 0
-	c.mu.Lock()
-	for looked < lockStep && !done {
-		switch {
-		case toCrawl > 0 && j.mu.looked >= toCrawl:
-			done = true
-		case int(at.page) >= len(c.own):
-			*at = crawlPlace{}
-			done = true
-		case at.chunk >= s.pages[c.own[at.page]].bump:
-			*at = crawlPlace{page: at.page + 1}
-			looked++
-		default:
-			ref := c.own[at.page]<<s.pageShift + at.chunk*c.unit
-			at.chunk++
-			looked++
-			if s.lookLocked(c, ref, now, &suspects[n]) {
-				n++
-			}
-		}
-	}
-	c.mu.Unlock()
-	for i := range suspects[:n] {
-		s.reapSuspect(c, &suspects[i], now)
-	}
-	return looked, done
-}
-
-// lookLocked notes a live item of the class and reports whether the chunk must
-// be dealt with under its stripe. Caller holds the class: the chunk is not
-// used for another item meanwhile, so its key can be read.
-func (s *Store) lookLocked(c *class, ref uint32, now uint32, out *suspect) bool {
-	h := s.header(ref)
-	state := h.loadState()
-	switch state & stateMask {
-	case statePart:
-		// The item itself lies in another class; its first piece stands for it.
-		*out = suspect{ref: ref, hash: uint64(s.part(ref).hash), part: true}
-		return c == s.top()
-	case stateLive:
-		word := h.loadWord()
-		if wordClass(word) != c.id {
-			return false
-		}
-		s.crawl.mu.looked++
-		c.counts.crawlerItemsChecked++
-		if expired, flushed := s.dead(h, state, now); expired || flushed {
-			*out = suspect{ref: ref, hash: s.hash(h.key())}
-			return true
-		}
-		s.crawl.mu.runs[wordList(word)].note(h.exptime(state), now)
-	}
-	return false
-}
-
-// reapSuspect takes a dead item out, and notes a live one.
-func (s *Store) reapSuspect(c *class, sus *suspect, now uint32) {
-	st := s.stripe(sus.hash)
-	st.mu.Lock()
-	v := s.reapLocked(c, st, sus, now)
-	st.mu.Unlock()
-	if v.free {
-		s.freeItem(v.h, v.ref, v.state)
-	}
-}
-
-// reapLocked is reapSuspect for a caller that holds the stripe besides the
-// crawl. It returns the item if that was taken out.
-func (s *Store) reapLocked(c *class, st *stripe, sus *suspect, now uint32) victim {
-	ref, hash := sus.ref, sus.hash
-	if sus.part {
-		owner := s.ownerOf(c, ref, sus.hash)
-		if owner == 0 || s.header(owner).large().first != ref {
-			return victim{} // not an item's first piece
-		}
-		ref, hash = owner, s.hash(s.header(owner).key())
-	}
-	at := s.findRefLocked(st, hash, ref)
-	if at.b == nil {
-		return victim{}
-	}
-	h := s.header(ref)
-	state, word := h.loadState(), h.loadWord()
-	run := &s.crawl.mu.runs[wordList(word)]
-	expired, flushed := s.dead(h, state, now)
-	lists := &s.classes[wordClass(word)]
-	lists.mu.Lock()
-	defer lists.mu.Unlock()
-	if sus.part {
-		s.crawl.mu.looked++
-		lists.counts.crawlerItemsChecked++
-	}
-	if !expired && !flushed {
-		run.note(h.exptime(state), now)
-		return victim{}
-	}
-	run.Reclaimed++
-	s.removeLocked(st, at)
-	lists.counts.crawlerReclaimed++
-	if expired && word&markFetched == 0 {
-		lists.counts.expiredUnfetched++
-	}
-	return s.detachLocked(lists, h, ref)
 }

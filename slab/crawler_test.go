@@ -149,49 +149,6 @@ func TestCrawlToCrawl(t *testing.T) {
 	checkStore(t, s)
 }
 
-// Nobody asks, and expired items go all the same: within seconds where many
-// expire, within the hour in any case.
-func TestCrawlAutomatic(t *testing.T) {
-	s, w := newStore(t, nil)
-	now := uint32(1000)
-	tick := func(seconds uint32) {
-		now += seconds
-		s.Tick(now)
-		s.Maintain()
-		maintain(t, s, "crawl", crawlEnded(s))
-	}
-	mustSet(t, w, "first at the tail", "v", SetOp{})
-	for i := range 1000 {
-		mustSet(t, w, fmt.Sprint("k", i), "v", SetOp{Exptime: now + 30})
-	}
-	tick(1)
-	if got := s.Stats(); got.CurrItems != 1001 || got.CrawlerStarts == 0 {
-		t.Fatalf("%d items, %d crawls", got.CurrItems, got.CrawlerStarts)
-	}
-	for range 10 {
-		tick(10)
-	}
-	if got := s.Stats().CurrItems; got != 1 {
-		t.Fatalf("%d items 70 seconds after the end", got)
-	}
-	mustSet(t, w, "lonely", "v", SetOp{Exptime: now + 1})
-	mustSet(t, w, "newer", "v", SetOp{})
-	for range 400 { // nothing expires: the runs become rare
-		tick(10)
-	}
-	starts := s.Stats().CrawlerStarts
-	for range 366 {
-		tick(10)
-	}
-	if got := s.Stats().CrawlerStarts - starts; got == 0 || got > 4 { // two lists have items
-		t.Fatalf("%d crawls in an hour of nothing to do", got)
-	}
-	if got := s.Stats().CurrItems; got != 2 {
-		t.Fatalf("%d items", got)
-	}
-	checkStore(t, s)
-}
-
 func TestCrawlEvents(t *testing.T) {
 	s, w := newStore(t, func(c *Config) { c.Maintainer = false })
 	var events []string

@@ -81,7 +81,7 @@ func (w *Worker) invalidateLocked(st *stripe, k *Key, h *header, ref uint32, at 
 		op.SetExptime && op.Exptime != 0 && state&factExp == 0
 	if !needs {
 		if op.SetExptime && state&factExp != 0 {
-			h.setExptime(state, op.Exptime)
+			s.setExptime(h, ref, state, op.Exptime)
 		}
 		if state&factCAS != 0 {
 			h.setOwnCAS(state, op.NewCAS)

@@ -102,6 +102,10 @@
 //     of a page from when the page is zero until its last item is gone, and
 //     versions and flush mark are there before the first item that they concern.
 //
+//   - I13: no item dies before its page is due, no page is due before its class;
+//     a chained item does not die before its class's chainDue. Being due too early
+//     costs a look in vain.
+//
 // By I2, I4, I5, I7 and I12 the arena is valid at every instruction: whoever finds
 // it after the process was killed takes exactly the live items in assigned
 // pages, the higher ver of two with one key, and trusts nothing else.
@@ -184,6 +188,26 @@
 // A simulated cache has no classes, pages and index: at these limits they cost
 // the store 10 to 17 percent of the bytes. The last two columns give the
 // simulation as many bytes of items as the store held at the end.
+//
+// # Expiry
+//
+// Every page knows the first second in which one of its items dies, and about how
+// many do (schedule.go). Linking an item costs a compare in a line that the store
+// of it has just changed; taking one out costs nothing, and a life that is made
+// longer neither. So the crawler starts in the second in which something dies,
+// not at all while nothing does, looks at once at pages where more than one chunk
+// in 32 does, and at the others by turns, half a million chunks a second.
+// A count of deaths by second and class would not say where to look, and would have
+// to be written down by Seal; that of a page may be forgotten: it is due then.
+//
+// 4 million items of 100 bytes that die in one second, -t 1 on one core: gone 2.2
+// seconds later for 0.58 s of CPU, in steps of 0.3 ms, and 515 MB with them;
+// memcached begins some seconds later and takes 0.97 s. With 4 million items whose ends
+// are spread over an hour, 2 to 3 % of a core, and what lies dead expired in the last
+// 6 seconds; memcached, which had the same, took 21 %.
+// Pages that come out empty go to the pool, and to the system, but for an eighth
+// of what the class uses; where memory is given in large pages it comes back in
+// small ones, which cost nothing that could be measured.
 //
 // # Where the time goes
 //

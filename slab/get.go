@@ -125,7 +125,7 @@ func (w *Worker) getMissed(st *stripe, k *Key, op *GetOp, visit func(*View), now
 func (w *Worker) setExptimeLocked(st *stripe, k *Key, i *Item, at place, exptime, now uint32) bool {
 	state := i.h.loadState()
 	if state&factExp != 0 {
-		i.h.setExptime(state, exptime)
+		w.s.setExptime(i.h, i.ref, state, exptime)
 		return true
 	}
 	if exptime == 0 {

@@ -203,7 +203,8 @@ func (h *header) exptime(state uint32) uint32 {
 	return atomic.LoadUint32(h.field(exptimeAt(state)))
 }
 
-// setExptime changes the exptime of an item that has one.
+// setExptime changes the exptime of an item that has one. Of a live item
+// Store.setExptime does.
 func (h *header) setExptime(state, exptime uint32) {
 	atomic.StoreUint32(h.field(exptimeAt(state)), exptime)
 }

@@ -15,6 +15,12 @@ func (s *Store) linkLocked(c *class, l LRU, h *header, ref uint32) {
 	li.bytes += h.itemBytes()
 }
 
+// joinLocked links an item that is new to the class. Caller holds the class.
+func (s *Store) joinLocked(c *class, l LRU, h *header, ref uint32) {
+	s.linkLocked(c, l, h, ref)
+	s.noteExpiryLocked(c, h, ref)
+}
+
 // unlinkLocked takes an item off its list. Caller holds the class.
 func (s *Store) unlinkLocked(c *class, l LRU, h *header) {
 	li := &c.lists[l]
@@ -48,6 +54,7 @@ func (s *Store) swapLocked(c *class, l LRU, old, h *header, ref uint32) {
 		li.tail = ref
 	}
 	li.bytes += h.itemBytes() - old.itemBytes()
+	s.noteExpiryLocked(c, h, ref)
 }
 
 // moveLocked moves an item to the head of another list, or of the same, takes

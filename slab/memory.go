@@ -161,6 +161,7 @@ func (s *Store) takeOver() {
 	if p == nil {
 		return
 	}
+	s.expiryUnknown()
 	sealed := p.state.Load() == memorySealed
 	p.streak.Add(1)
 	p.state.Store(memoryRunning)

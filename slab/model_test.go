@@ -438,10 +438,35 @@ func TestModel(t *testing.T) {
 			m.finish(t)
 		}
 		m.check(t)
+		m.reclaim(t)
 		if err := m.s.Close(); err != nil {
 			t.Fatal(err)
 		}
 	})
+}
+
+// reclaim proves that the crawler finds every dead item, whatever has been done
+// to it before.
+func (m *model) reclaim(t *rapid.T) {
+	m.s.SetCrawler(true)
+	m.s.SetCrawlerToCrawl(0)
+	for range 3 { // what the last run had begun, a page that was locked, and all
+		m.tick(t)
+		for range 20 {
+			m.s.Maintain()
+		}
+	}
+	m.check(t)
+	for id := range m.s.classes {
+		for l := range m.s.classes[id].lists {
+			for ref := m.s.classes[id].lists[l].head; ref != 0; ref = m.s.header(ref).next {
+				h := m.s.header(ref)
+				if expired, flushed := m.s.dead(h, h.loadState(), m.now-2); expired || flushed {
+					t.Fatalf("%q is still there at %d, it died at %d", h.key(), m.now, h.exptime(h.loadState()))
+				}
+			}
+		}
+	}
 }
 
 // modelUpkeep returns the steps of background work: they may lose items like
@@ -464,5 +489,9 @@ func modelUpkeep(m *model) map[string]func(*rapid.T) {
 			m.disturbed = true
 		},
 		"crawl": func(*rapid.T) { m.s.Crawl(AllClasses) },
+		"crawler": func(t *rapid.T) {
+			m.s.SetCrawler(rapid.IntRange(0, 3).Draw(t, "crawler") > 0)
+			m.s.SetCrawlerToCrawl(rapid.SampledFrom([]uint32{0, 0, 7, 100}).Draw(t, "toCrawl"))
+		},
 	}
 }

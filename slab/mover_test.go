@@ -180,7 +180,7 @@ func TestCrawlRunNote(t *testing.T) {
 	}
 }
 
-func TestCrawlSchedule(t *testing.T) {
+func TestCrawlRunExpect(t *testing.T) {
 	minutes := func(seen, noExpiry uint64, at map[int]uint64) *CrawlRun {
 		r := &CrawlRun{Seen: seen, NoExpiry: noExpiry}
 		for m, n := range at {
@@ -190,40 +190,46 @@ func TestCrawlSchedule(t *testing.T) {
 	}
 	for _, tc := range []struct {
 		name           string
-		wait           uint32
 		run            *CrawlRun
 		lowMark, ready uint64
-		wantWait       uint32
 	}{
-		{"empty list waits longer", 0, minutes(0, 0, nil), 1, 0, 60},
-		{"and longer", 600, minutes(0, 0, nil), 1, 0, 660},
-		{"an hour at most", 3600, minutes(0, 0, nil), 1, 0, 3600},
-		{"nothing expires", 120, minutes(1000, 1000, nil), 1, 0, 180},
-		{"much at once: sooner", 120, minutes(1000, 0, map[int]uint64{0: 500}), 11, 500, 60},
-		{"much at once, no wait left", 0, minutes(1000, 0, map[int]uint64{0: 500}), 11, 500, 0},
-		{"much, but later", 60, minutes(1000, 0, map[int]uint64{30: 500}), 11, 500, 120},
-		{"exactly one in a hundred is not enough", 120, minutes(1000, 0, map[int]uint64{0: 11}), 11, 11, 120},
-		{"little, spread out", 120, minutes(1000, 0, map[int]uint64{0: 6, 1: 6}), 11, 12, 60},
+		{"an empty list", minutes(0, 0, nil), 1, 0},
+		{"nothing expires", minutes(1000, 1000, nil), 1, 0},
+		{"much at once", minutes(1000, 0, map[int]uint64{0: 500}), 11, 500},
+		{"much, but later", minutes(1000, 0, map[int]uint64{30: 500}), 11, 500},
+		{"exactly one in a hundred is not enough", minutes(1000, 0, map[int]uint64{0: 11, 2: 5}), 11, 16},
+		{"enough is enough", minutes(1000, 0, map[int]uint64{0: 6, 1: 6, 2: 5}), 11, 12},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := crawlSchedule{wait: tc.wait}
-			lowMark, ready := s.plan(tc.run, 5000)
-			if lowMark != tc.lowMark || ready != tc.ready || s.wait != tc.wantWait || s.next != 5000+tc.wantWait+crawlPause {
-				t.Fatalf("low mark %d, ready %d, wait %d, next %d", lowMark, ready, s.wait, s.next)
+			if lowMark, ready := tc.run.expect(); lowMark != tc.lowMark || ready != tc.ready {
+				t.Fatalf("low mark %d, ready %d", lowMark, ready)
 			}
 		})
 	}
 }
 
-func TestCrawlDue(t *testing.T) {
-	var s crawlSchedule
-	if !s.due(100) {
-		t.Fatal("a new list is not due")
+func TestProspect(t *testing.T) {
+	p := prospect{due: never}
+	for _, tc := range []struct {
+		exptime    uint32
+		sooner     bool
+		due, dying uint32
+	}{
+		{5000, true, 5000, 1},
+		{6000, false, 5000, 1},
+		{5000, false, 5000, 2},
+		{4000, true, 4000, 1},
+		{4000, false, 4000, 2},
+		{5000, false, 4000, 2},
+	} {
+		if sooner := p.note(tc.exptime); sooner != tc.sooner || p.due != tc.due || p.dying != tc.dying {
+			t.Fatalf("%d: sooner %t, %+v", tc.exptime, sooner, p)
+		}
 	}
-	if s.due(100) || s.due(104) {
-		t.Fatal("due again within the pause")
+	if p.pays(3999, 2*crawlWorth) || !p.pays(4000, 2*crawlWorth) || p.pays(4000, 2*crawlWorth+1) {
+		t.Fatalf("two dead items pay for %d chunks", 2*crawlWorth)
 	}
-	if !s.due(105) {
-		t.Fatal("not due after the pause")
+	if p = (prospect{}); p.pays(4000, 1) || p.note(1) {
+		t.Fatalf("a page of which nothing is known promises something: %+v", p)
 	}
 }

@@ -27,6 +27,7 @@ type page struct {
 	used  uint32 // chunks given out
 	next  uint32 // list links: pages of the class with chunks to give; pool
 	prev  uint32
+	prospect
 }
 
 // pool holds the pages of no class and what counts against the limit.
@@ -114,6 +115,7 @@ func (s *Store) givePage(n uint32) {
 	p.mu.free = n
 	p.mu.freeLen++
 	p.mu.given--
+	s.shrinkFrom = max(s.usedBytesLocked(), s.limit.Load())
 	p.mu.Unlock()
 }
 
@@ -129,7 +131,7 @@ func (s *Store) wipePage(n uint32) {
 // assignLocked gives a page fresh from the pool (zeroed, see I7) to a class.
 // Caller holds the class.
 func (s *Store) assignLocked(c *class, n uint32) {
-	s.pages[n] = page{class: c.id, state: pageAssigned}
+	s.pages[n] = page{class: c.id, state: pageAssigned, prospect: prospect{due: never}}
 	s.setEntry(n, c.id)
 	c.npages++
 	c.own = append(c.own, n)
@@ -166,6 +168,12 @@ func (s *Store) removePageLocked(c *class, n uint32) {
 	last := len(c.own) - 1
 	c.own[at] = c.own[last]
 	c.own = c.own[:last]
+	if at < last { // the crawler may have come by that place
+		c.due = min(c.due, s.pages[c.own[at]].due)
+	}
+	if c.crawl.page == n {
+		c.crawl.page = 0
+	}
 }
 
 // hasRoom reports whether a page has a chunk that is not given out.

@@ -154,9 +154,6 @@ func (s *Store) moveStepLocked(pace int) (again time.Duration) {
 	case drainEmpty:
 		if m.mu.dst == 0 {
 			s.givePage(d.page)
-			s.pool.mu.Lock()
-			s.shrinkFrom = max(s.usedBytesLocked(), s.limit.Load())
-			s.pool.mu.Unlock()
 			s.moves.moved.Add(1)
 		} else {
 			s.reassignPage(d.page, &s.classes[m.mu.dst])

@@ -126,6 +126,7 @@ func (s *Store) copyPart(h *header, ref, to uint32) {
 	l := h.large()
 	if l.first == ref {
 		l.first = to
+		s.noteExpiry(h, 0) // the crawler may have come by the copy's place
 		return
 	}
 	for at := l.first; at != 0; {

@@ -120,7 +120,7 @@ func (s *Store) publishAll(b []restoring, rs []*Record) {
 			p.h.setState(stamp(p.spec.facts, rs[i].LastAccess))
 			s.step(stepPublished)
 			c.counts.total++
-			s.linkLocked(c, p.list, p.h, p.ref)
+			s.joinLocked(c, p.list, p.h, p.ref)
 		}
 		c.mu.Unlock()
 	}

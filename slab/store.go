@@ -99,7 +99,11 @@ type class struct {
 	// warm list.
 	swept   uint64
 	recalls uint64 // stores of keys that have a ghost (see follow.go)
-	_       [64]byte
+	// due is when the first of its pages is, chainDue when the first chained item
+	// dies; crawl is how far the crawler has come (see schedule.go).
+	due, chainDue uint32
+	crawl         crawlPlace
+	_             [64]byte
 }
 
 // list is one LRU list: new items at the head, victims at the tail.
@@ -224,6 +228,7 @@ func (s *Store) newClasses() {
 		c.unit = c.size >> s.shift
 		c.perPage = s.table.perPage[id]
 		c.probation = probationStart
+		c.due, c.chainDue = never, never
 	}
 	s.largeMin = min(largeValue, int(s.top().size)-largeHeaderBytes-keyMax)
 }

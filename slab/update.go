@@ -87,7 +87,7 @@ func (s *Store) enterLocked(st *stripe, hash uint64, f *fresh, at place, old *he
 			c.adaptLocked(step)
 			c.counts.movesToWarm++
 		}
-		s.linkLocked(c, f.list, h, f.ref)
+		s.joinLocked(c, f.list, h, f.ref)
 		c.mu.Unlock()
 	} else {
 		s.replaceLocked(c, f, old, oldRef, inPlace)
@@ -104,7 +104,7 @@ func (s *Store) replaceLocked(c *class, f *fresh, old *header, oldRef uint32, in
 	c.mu.Lock()
 	oldWord := old.loadWord()
 	if wordClass(oldWord) != c.id {
-		s.linkLocked(c, f.list, f.h, f.ref)
+		s.joinLocked(c, f.list, f.h, f.ref)
 		if !inPlace {
 			c.counts.total++
 		}
@@ -128,7 +128,7 @@ func (s *Store) replaceLocked(c *class, f *fresh, old *header, oldRef uint32, in
 		return
 	}
 	c.counts.total++
-	s.linkLocked(c, f.list, f.h, f.ref)
+	s.joinLocked(c, f.list, f.h, f.ref)
 	v := s.detachLocked(c, old, oldRef)
 	s.freeVictim(c, &v)
 }

@@ -40,6 +40,7 @@ type upkeep struct {
 // startUpkeep makes the background work ready; New calls it last.
 func (s *Store) startUpkeep() error {
 	s.moverStale.Store(true)
+	s.crawl.share = crawlShare
 	s.recalls.urgent = make(chan struct{}, 1)
 	s.recalls.alarm.Store(followRecalls)
 	if s.cfg.Prealloc && !s.arena.lent {
@@ -76,7 +77,6 @@ const (
 	maintainBusy = time.Millisecond       // pause when there is more to do
 	juggleStep   = 500                    // items of a class moved per step
 	lockStep     = 64                     // items per lock hold
-	crawlPace    = 1000                   // chunks looked at per step
 	drainPace    = 512                    // chunks moved per step
 )
 

@@ -11,9 +11,34 @@ func BenchmarkCrawl(b *testing.B) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			s, _ := benchStore(b, n)
 			b.ResetTimer()
-			for looked := 0; looked < b.N; looked += crawlPace {
+			for looked := 0; looked < b.N; looked += crawlStepCost {
 				s.Crawl(AllClasses)
 				s.crawlStep(1000)
+			}
+		})
+	}
+}
+
+// BenchmarkReap has the crawler take items out that died in one second; it tells
+// the time per item.
+func BenchmarkReap(b *testing.B) {
+	for _, n := range benchSizes {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			s, w := benchStore(b, n)
+			value := make([]byte, 100)
+			var k benchKey
+			for reaped := 0; reaped < b.N; {
+				b.StopTimer()
+				for i := range n {
+					w.Set(k.key(s, i), &SetOp{Exptime: s.Now() + 1}, value)
+				}
+				s.Tick(s.Now() + 1)
+				s.crawlDue(s.Now())
+				b.StartTimer()
+				for s.Stats().CrawlerRuns {
+					s.crawlStep(s.Now())
+				}
+				reaped += n
 			}
 		})
 	}
