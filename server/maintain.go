@@ -78,6 +78,8 @@ func (n *Node) maintain(quit <-chan struct{}, done chan<- struct{}) {
 			return
 		case <-tick.C:
 			n.tick()
+			p.left = 0 // what dies in this second is dead now
+			timer.Reset(maintainPauseMin)
 		case <-timer.C:
 			work()
 		case <-n.store.Urgent():
