@@ -21,6 +21,10 @@ const (
 	bucketLoad = 7
 	// bucketsMax is how many buckets a table has at most, overflow and ghosts not counted.
 	bucketsMax = 1 << 31
+	// indexStart is the part of the limit, one in so many, that the index takes
+	// at most before there are items. It grows to a 30th with items of 300 bytes,
+	// and what it has too much of it never gives back.
+	indexStart = 64
 	// overflowBatch is how many overflow buckets are taken from the limit at once.
 	overflowBatch = 64
 
@@ -369,7 +373,7 @@ func (s *Store) newIndex(arenaBytes uint64, power int, huge bool) error {
 	x.stripeBits = uint8(bits.TrailingZeros32(uint32(len(s.stripes))))
 	rowBytes := uint64(bucketBytes) << x.stripeBits
 	n := uint32(1)
-	for uint64(n)*rowBytes*8/bucketBytes < 1<<power && int64(uint64(n)*2*rowBytes) <= s.cfg.LimitBytes/16 {
+	for uint64(n)*rowBytes*8/bucketBytes < 1<<power && int64(uint64(n)*2*rowBytes) <= s.cfg.LimitBytes/indexStart {
 		n *= 2
 	}
 	// An eighth of the item memory is room for the smallest items; half as
