@@ -170,8 +170,9 @@ func TestConfigRefuses(t *testing.T) {
 // several, and chunks no larger than them.
 func TestPageFollowsLimit(t *testing.T) {
 	for _, tc := range []struct{ limitMB, chunkMax, page, chunk int }{
-		{2, 512 << 10, 64 << 10, 64 << 10},
-		{8, 512 << 10, 64 << 10, 64 << 10},
+		{2, 512 << 10, 32 << 10, 32 << 10},
+		{8, 512 << 10, 32 << 10, 32 << 10},
+		{16, 512 << 10, 64 << 10, 64 << 10},
 		{32, 512 << 10, 128 << 10, 128 << 10},
 		{64, 512 << 10, 256 << 10, 256 << 10},
 		{64, 64 << 10, 256 << 10, 64 << 10},

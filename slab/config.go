@@ -12,7 +12,7 @@ const (
 	// each class, or the classes take them from each other all the time. Small
 	// limits therefore have small pages, of pageBytesLeast to pageBytesMost.
 	pagesWanted    = 256
-	pageBytesLeast = 64 << 10
+	pageBytesLeast = 32 << 10
 	pageBytesMost  = 1 << 20
 
 	pageBytesMin    = 4 << 10  // what the system can give back
