@@ -17,19 +17,17 @@ const (
 	// on the cold list may be several on one item, recalls are not.
 	followGain = 2
 	// followRecalls is how many recalls of all classes a decision takes at
-	// least, followProof how many hits the source would have had if it lost as
-	// much as the other wins: fewer than expected is then no accident.
-	followRecalls = 64
-	followProof   = 8
+	// least: of a few for each class, the highest would be an accident.
+	// followProof is how many hits the source would have had if it lost as much
+	// as the other wins: half as many or fewer are then hardly one.
+	followRecalls = 256
+	followProof   = 4
 	// followKept is how many pages a class keeps. With small limits most of the
 	// memory is in classes of a page or two.
 	followKept = 1
 	// followColdShare is the share of a class that its cold list has at least;
 	// of one that hardly ever evicts all hits and pages count.
 	followColdShare = 0.02
-	// followPatience is after how many recalls without a decision Maintain is
-	// asked for at the latest.
-	followPatience = 256
 	// followShare is how many chunks are moved by a store that finds its class
 	// full while a page is on its way there: enough that many small items make
 	// room for few large ones at the pace of the traffic, and less than 0.1 ms.
@@ -133,10 +131,8 @@ func (s *Store) followDemand() (again time.Duration) {
 				plan.why = moveIdle
 			}
 			s.setPlanLocked(plan)
-			s.recalls.alarm.Store(followRecalls)
 			return maintainBusy
 		}
-		s.recalls.alarm.Store(min(2*s.recalls.alarm.Load(), followPatience))
 	}
 	return maintainIdle
 }
@@ -154,15 +150,15 @@ func (s *Store) setPlanLocked(plan movePlan) {
 
 // recallCount counts the recalls of all classes since the last look.
 type recallCount struct {
-	n, alarm atomic.Uint32
-	pressed  atomic.Bool // classes evict: see idle.go
-	urgent   chan struct{}
+	n       atomic.Uint32
+	pressed atomic.Bool // classes evict: see idle.go
+	urgent  chan struct{}
 }
 
 // recalled notes a recall, and asks for Maintain when there are enough of them
 // to decide on.
 func (s *Store) recalled() {
-	if s.recalls.n.Add(1) == s.recalls.alarm.Load() {
+	if s.recalls.n.Add(1) == followRecalls {
 		s.ask()
 	}
 }

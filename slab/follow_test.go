@@ -22,7 +22,7 @@ func TestFollow(t *testing.T) {
 		{"from where little is read, as much as there is", map[int]demand{1: {pages: 40, hits: 8, tail: 4, tailHits: 8}, 3: poor}, 1, 3, 3},
 		{"not the last page", map[int]demand{2: {pages: 1, tail: 1}, 3: poor}, 0, 0, 0},
 		{"one of two", map[int]demand{2: {pages: 2, tail: 2}, 3: poor}, 2, 3, 1},
-		{"too little seen to tell", map[int]demand{2: idle, 3: {pages: 59, recalls: 60}}, 0, 0, 0},
+		{"too little seen to tell", map[int]demand{2: idle, 3: {pages: 119, recalls: 60}}, 0, 0, 0},
 		{"alike", map[int]demand{1: busy, 2: busy}, 0, 0, 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

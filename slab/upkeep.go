@@ -42,7 +42,6 @@ func (s *Store) startUpkeep() error {
 	s.moverStale.Store(true)
 	s.crawl.share = crawlShare
 	s.recalls.urgent = make(chan struct{}, 1)
-	s.recalls.alarm.Store(followRecalls)
 	if s.cfg.Prealloc && !s.arena.lent {
 		pageBytes := uint64(s.cfg.PageBytes)
 		pages := uint64(s.cfg.LimitBytes) / pageBytes
