@@ -103,9 +103,9 @@ func TestDebugTime(t *testing.T) {
 // The maintainer ticks the store and ends when told to, however often.
 func TestMaintainer(t *testing.T) {
 	n := testNode(t, nil, nil)
-	n.Attach(nil)
-	n.Attach(nil)
+	n.Attach(&fakeHost{})
+	n.Attach(&fakeHost{})
 	n.Close()
 	n.Close()
-	n.Attach(nil) // too late: nothing starts, nothing hangs
+	n.Attach(&fakeHost{}) // too late: nothing starts, nothing hangs
 }

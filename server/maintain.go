@@ -42,7 +42,7 @@ func (m *maintainer) start(n *Node) {
 		return
 	}
 	m.mu.quit, m.mu.done = make(chan struct{}), make(chan struct{})
-	go n.maintain(m.mu.quit, m.mu.done)
+	go n.maintain(n.host, m.mu.quit, m.mu.done)
 }
 
 // stop ends the work and waits for the end.
@@ -57,13 +57,13 @@ func (m *maintainer) stop() {
 }
 
 // maintain is the maintainer's goroutine.
-func (n *Node) maintain(quit <-chan struct{}, done chan<- struct{}) {
+func (n *Node) maintain(host Host, quit <-chan struct{}, done chan<- struct{}) {
 	defer close(done)
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	p := pacer{host: n.host}
+	p := pacer{host: host}
 	// work does a step when it is time; its end says when the next one is. There
 	// is a pause even when there is more to do: the loops come first.
 	work := func() {
